@@ -1,0 +1,1 @@
+"""The consumer: verify, store, acknowledge, then work."""

@@ -1,0 +1,157 @@
+"""The port between a receiver and what stores its events.
+
+`backends` holds the implementations and `testing.conformance` the suite that all of them pass. Every verb can
+be awaited from any event loop in any thread. Times are milliseconds since the epoch, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from kirimhook.receiver.model import EventState, InboundEvent, Lease, Receipt, Settlement, StoredEvent
+
+
+class InboxUnavailable(Exception):
+    """The storage cannot take or give events now. Nothing that was put with this call is promised.
+
+    `reason` is one word for the metrics, `retry_after` a number of seconds for the sender.
+    """
+
+    def __init__(self, reason: str, detail: str = "", retry_after: int = 5) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class InboxBusy(InboxUnavailable):
+    """Too many events wait to be committed."""
+
+
+class PayloadPurged(Exception):
+    """The event's body is gone, so it cannot be put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this inbox can do beside the verbs."""
+
+    transactions: bool
+    """`transact` works: a handler's effects and its completion commit together (G4)."""
+    durable: bool
+    """A put survives a power cut. False for `:memory:`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events. Empty means all; `types` may end in `*`; the window is [after, before) on arrival, in ms."""
+
+    states: frozenset[EventState] = field(default_factory=frozenset)
+    types: tuple[str, ...] = ()
+    event_id: str | None = None
+    numbers: tuple[int, ...] = ()
+    received_after: int | None = None
+    received_before: int | None = None
+
+
+class Page(NamedTuple):
+    """Newest first. `next_cursor` is None on the last page."""
+
+    events: list[StoredEvent]
+    next_cursor: str | None
+
+
+class Purged(NamedTuple):
+    """What one bounded purge removed. `more` says that another call has work."""
+
+    payloads: int
+    records: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    counts: Mapping[EventState, int]
+    paused: bool
+    oldest_waiting: int | None
+    """When the oldest event that is not finished arrived (ms)."""
+    bytes: int
+    """Size of the storage."""
+
+
+class Transaction(Protocol):
+    """What a handler with `transaction=True` gets: statements in the transaction that completes its event."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement; the rows it returns. It cannot commit, roll back or attach."""
+        ...
+
+
+class Inbox(Protocol):
+    """Stores events once, hands them out under fenced leases, in order per key."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def open(self) -> None:
+        """Make ready. Raises `InboxUnavailable`."""
+
+    async def close(self) -> None:
+        """Commit what waits, then let go of the storage."""
+
+    async def put(self, events: Sequence[InboundEvent]) -> list[Receipt]:
+        """Claim and store each event in one atomic write; returns when it is durable.
+
+        Raises `InboxBusy`, `InboxUnavailable`; the events of that call may then be stored or not.
+        """
+        ...
+
+    async def lease(self, limit: int, seconds: float) -> list[Lease]:
+        """Up to `limit` runs that are due, each held for `seconds`. Empty while paused.
+
+        An event whose lease ran out is due again with one attempt more. A suspect comes alone.
+        """
+        ...
+
+    async def renew(self, heads: Sequence[tuple[int, int]], seconds: float) -> list[bool]:
+        """Hold the leases `(token, number of the event now being handled)` for longer. False: it was lost."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """End events, in order. False: the lease was lost to another worker and nothing was changed."""
+        ...
+
+    async def transact(self, done: Settlement, work: Callable[[Transaction], object]) -> bool:
+        """Run `work` and settle `done` in one transaction. False: the lease was lost, `work` rolled back.
+
+        An exception of `work` rolls back too, and comes out as it is.
+        """
+        ...
+
+    async def wait(self, timeout: float) -> None:
+        """Return when something may be due, and at the latest after `timeout` seconds."""
+
+    async def get(self, number: int) -> StoredEvent | None: ...
+
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
+        """Raises ValueError for a cursor that this inbox did not give."""
+        ...
+
+    async def count(self, where: Filter) -> int: ...
+
+    async def put_back(self, where: Filter) -> int:
+        """Make finished events due again with fresh attempts; how many. Raises `PayloadPurged` for one named by number."""
+        ...
+
+    async def pause(self) -> None:
+        """No more leases, in any process, until `resume`. Events are still taken in."""
+
+    async def resume(self) -> None: ...
+
+    async def purge(self, limit: int) -> Purged:
+        """Remove at most `limit` payloads and `limit` records that are past their retention; never unfinished ones."""
+        ...
+
+    async def stats(self) -> Stats: ...
