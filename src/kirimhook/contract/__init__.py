@@ -1,0 +1,1 @@
+"""What travels between the two halves: no I/O, no clock, no randomness; they are arguments."""
