@@ -1,0 +1,203 @@
+"""What can be seen from outside: one table of log events, one of metrics, and the two objects that fill them.
+
+Standard library only. A log event is one line of the logger `kirimhook`, with its fields in
+`record.kirimhook`. Metrics are plain integers; whoever serves them renders `Meter.snapshot()`.
+Neither ever holds a secret or a body.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections import defaultdict
+from logging import DEBUG, ERROR, INFO, WARNING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LOGGER = "kirimhook"
+_MAX_SHOWN = 512
+
+
+class LogEvent(NamedTuple):
+    """`level` is its lowest: with an exception it is an error. `fields` are all that it may have."""
+
+    level: int
+    fields: tuple[str, ...]
+    about: str
+
+
+_DELIVERY = ("event_id", "type", "source", "delivery_id", "attempt", "bytes")
+
+LOG_EVENTS: dict[str, LogEvent] = {
+    "acked": LogEvent(DEBUG, ("receipt", *_DELIVERY), "An event was stored, or is a known one."),
+    "duplicate_of_parked": LogEvent(WARNING, _DELIVERY, "A parked event was sent again; it stays parked."),
+    "refused": LogEvent(
+        WARNING, ("status", "reason", "skew", "client", *_DELIVERY), "A request was not accepted, and why."
+    ),
+    "unstored": LogEvent(
+        ERROR, ("reason", "detail", "events", "retry_after"), "Storage did not take events: 503."
+    ),
+    "receiver_failed": LogEvent(ERROR, ("status", "reason", *_DELIVERY), "A defect of ours, answered 503."),
+    "hung_up": LogEvent(DEBUG, ("bytes",), "A client left before its body was complete."),
+    "not_started": LogEvent(ERROR, ("hint",), "A request came to a receiver that was never started: 503."),
+    "receiver_started": LogEvent(INFO, ("path", "secrets", "worker"), "Ready to receive."),
+    "receiver_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
+    "secrets_loaded": LogEvent(
+        INFO, ("source", "fingerprints", "added", "dropped"), "The list of secrets changed."
+    ),
+    "secrets_kept": LogEvent(
+        WARNING, ("source", "problem", "kept"), "A source gave no good list; the last good one stays."
+    ),
+    "secret_first_match": LogEvent(INFO, ("fingerprint",), "First delivery that this secret verified."),
+    "connection_cut": LogEvent(
+        WARNING, ("why", "client", "seconds", "bytes"), "A connection broke a limit and was closed."
+    ),
+}
+"""Every event that is logged, with its fields. A test holds the source to it."""
+
+
+class Metric(NamedTuple):
+    """`kind`: counter, gauge or histogram. `label` names its one label or is "". `writer`: its thread."""
+
+    kind: str
+    label: str
+    writer: str
+    about: str
+
+
+METRICS: dict[str, Metric] = {
+    "kirimhook_requests_total": Metric("counter", "result", "ack loop", "Requests by what became of them."),
+    "kirimhook_ack_seconds": Metric(
+        "histogram", "", "ack loop", "From a complete request to its 200, the commit included."
+    ),
+    "kirimhook_received_bytes_total": Metric("counter", "", "ack loop", "Bytes of bodies that were stored."),
+    "kirimhook_buffered_bytes": Metric("gauge", "", "ack loop", "Bytes of the bodies being read now."),
+    "kirimhook_waiting_commits": Metric(
+        "gauge", "", "ack loop", "Events handed to storage, not yet committed."
+    ),
+    "kirimhook_connections": Metric("gauge", "", "ack loop", "Open connections."),
+    "kirimhook_connections_cut_total": Metric("counter", "why", "ack loop", "Connections closed by a limit."),
+}
+"""Every metric. A counter is written by one thread only, so that counting needs no lock."""
+
+ACK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Upper bounds of the histogram's buckets, in seconds; the last bucket is open."""
+
+Snapshot = dict[str, Any]
+
+
+class Observer:
+    """Writes log events. One is enough for a process; it holds no state but the logger."""
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self._logger = logger or logging.getLogger(LOGGER)
+
+    def is_enabled(self, level: int) -> bool:
+        """Whether events of this level go anywhere: ask before building the fields of a frequent one."""
+        return self._logger.isEnabledFor(level)
+
+    def event(self, name: str, *, error: BaseException | None = None, **fields: object) -> None:
+        """Log one event of `LOG_EVENTS`, with the traceback of `error`. Fields that are None are left out."""
+        known = LOG_EVENTS.get(name)
+        level = known.level if known else WARNING
+        if error is not None:
+            level = max(level, ERROR)
+        if not self._logger.isEnabledFor(level):
+            return
+        shown = {key: value for key, value in fields.items() if value is not None}
+        self._logger.log(
+            level,
+            "%s",
+            _line(name, shown),
+            exc_info=error,
+            extra={"kirimhook": {"event": name, **shown}},
+        )
+
+
+def _line(name: str, fields: Mapping[str, object]) -> str:
+    return " ".join([name, *(f"{key}={_shown(value)}" for key, value in fields.items())])
+
+
+def _shown(value: object) -> str:
+    """The value on one line: what came from outside must not start a line of its own, nor fill the disk."""
+    text = str(value)
+    if len(text) > _MAX_SHOWN:
+        text = text[:_MAX_SHOWN] + "…"
+    return text if text.isprintable() and text and " " not in text and '"' not in text else ascii(text)
+
+
+class Histogram:
+    """Counts of observations by upper bound. One thread observes."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(ACK_BOUNDS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(ACK_BOUNDS, seconds)] += 1
+        self.total += seconds
+
+
+class Meter:
+    """The metrics of one process: plain integers, each written by one thread (see `METRICS`), read by any.
+
+    Keep what `counter` gives and count with `counts[label] += 1`, about 50 ns.
+    """
+
+    __slots__ = ("_counters", "_gauges", "_histograms")
+
+    def __init__(self) -> None:
+        kinds = METRICS.items()
+        self._counters: dict[str, defaultdict[str, int]] = {
+            name: defaultdict(int) for name, metric in kinds if metric.kind == "counter"
+        }
+        self._histograms = {name: Histogram() for name, metric in kinds if metric.kind == "histogram"}
+        self._gauges: dict[str, float] = {name: 0 for name, metric in kinds if metric.kind == "gauge"}
+
+    def counter(self, name: str) -> dict[str, int]:
+        """Counts by label ("" for a metric without one). KeyError for a name that is not in `METRICS`."""
+        return self._counters[name]
+
+    def histogram(self, name: str) -> Histogram:
+        return self._histograms[name]
+
+    @property
+    def gauges(self) -> dict[str, float]:
+        """Present values by name. Set them, or add to them."""
+        return self._gauges
+
+    def snapshot(self) -> Snapshot:
+        """All values as plain data, fit for JSON and for `merge`."""
+        return {
+            "counters": {name: dict(counts) for name, counts in self._counters.items()},
+            "gauges": dict(self._gauges),
+            "histograms": {
+                name: {"bounds": list(ACK_BOUNDS), "counts": list(histogram.counts), "sum": histogram.total}
+                for name, histogram in self._histograms.items()
+            },
+        }
+
+
+def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The totals of several processes: everything adds up, gauges too."""
+    merged = Meter().snapshot()
+    for snapshot in snapshots:
+        for name, counts in snapshot["counters"].items():
+            _add(merged["counters"][name], counts)
+        _add(merged["gauges"], snapshot["gauges"])
+        for name, histogram in snapshot["histograms"].items():
+            into = merged["histograms"][name]
+            into["counts"] = [a + b for a, b in zip(into["counts"], histogram["counts"], strict=True)]
+            into["sum"] += histogram["sum"]
+    return merged
+
+
+def _add(into: dict[str, Any], values: Mapping[str, float]) -> None:
+    for key, value in values.items():
+        into[key] = into.get(key, 0) + value
