@@ -86,7 +86,7 @@ def _is_this_machine(host: object) -> bool:
 
 
 def _stay_here(event: str, args: tuple[object, ...]) -> None:
-    """An audit hook: refuse to look up or dial anything but this machine, in any thread (not under uvloop)."""
+    """An audit hook, which uvloop does not call: refuse to look up or dial anything but this machine."""
     if event == "socket.getaddrinfo":
         host = args[0].decode("ascii", "replace") if isinstance(args[0], bytes) else args[0]
     elif event == "socket.connect" and isinstance(args[0], socket.socket):
