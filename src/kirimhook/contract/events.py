@@ -171,7 +171,13 @@ def _meta_key(value: dict[str, Any], item: dict[str, Any]) -> str | None:
     if not isinstance(metadata, dict):
         return None
     business = metadata.get("phone_number_id") or metadata.get("display_phone_number")
-    customer = item.get("from") or item.get("recipient_id")
+    # a customer with a username can come without a phone number, by a user id alone
+    customer = (
+        item.get("from")
+        or item.get("recipient_id")
+        or item.get("from_user_id")
+        or item.get("recipient_user_id")
+    )
     if not (isinstance(business, str) and isinstance(customer, str)):
         return None
     return _key(f"wa:{business}:{customer}")
