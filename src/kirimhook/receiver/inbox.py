@@ -142,7 +142,11 @@ class Inbox(Protocol):
     async def count(self, where: Filter) -> int: ...
 
     async def put_back(self, where: Filter) -> int:
-        """Make finished events due again with fresh attempts; how many. Raises `PayloadPurged` for one named by number."""
+        """Make finished events due again with fresh attempts; how many.
+
+        Raises ValueError for a filter that names neither finished states nor events, `PayloadPurged` when all
+        that it names by number have lost their bodies.
+        """
         ...
 
     async def pause(self) -> None:

@@ -1,0 +1,225 @@
+"""`SQLiteInbox`: the verbs of the port, each handed to the writer thread or to a reading connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from kirimhook.backends.sqlite import intake, leasing, put_back, records, settling
+from kirimhook.backends.sqlite.failures import unavailable
+from kirimhook.backends.sqlite.file import DatabaseFile
+from kirimhook.backends.sqlite.retention import Purger
+from kirimhook.backends.sqlite.schema import connect
+from kirimhook.backends.sqlite.settings import SQLiteSettings
+from kirimhook.backends.sqlite.waiters import Waiters
+from kirimhook.backends.sqlite.writer import Call, Put, Writer
+from kirimhook.receiver.inbox import (
+    Capabilities,
+    Filter,
+    InboxBusy,
+    InboxUnavailable,
+    Page,
+    Purged,
+    Stats,
+    Transaction,
+)
+from kirimhook.receiver.model import InboundEvent, Lease, Receipt, Settlement, StoredEvent
+
+T = TypeVar("T")
+
+CLOSING = 10.0
+"""Seconds that `close` waits for what is being committed."""
+POLL = 0.1
+"""Seconds between looks for events that another process stored."""
+
+
+class SQLiteInbox:
+    """One file, or `:memory:`. Safe to use from several event loops, threads and processes at once."""
+
+    def __init__(self, settings: SQLiteSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._writer: Writer | None = None
+        self._reader: ThreadPoolExecutor | None = None
+        self._reading: sqlite3.Connection | None = None
+        self._purger = Purger(settings)
+        self._waiters: dict[asyncio.AbstractEventLoop, Waiters] = {}
+        self._guard = threading.Lock()
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        durable = not self._settings.in_memory and self._settings.synchronous == "FULL"
+        return Capabilities(transactions=True, durable=durable)
+
+    async def open(self) -> None:
+        """Makes the file where there is none. After `InboxUnavailable` it is open all the same, and serves as
+        soon as the storage does. Opening twice is one opening."""
+        with self._guard:
+            if self._writer is None:
+                self._writer = Writer(DatabaseFile(self._settings), self._clock, self._taken, self._committed)
+                self._reader = ThreadPoolExecutor(1, "kirimhook-inbox-reader")
+                self._writer.start()
+        await self._write(records.next_due)
+
+    async def close(self) -> None:
+        with self._guard:
+            writer, self._writer = self._writer, None
+            reader, self._reader = self._reader, None
+            self._waiters.clear()
+        if writer is not None and reader is not None:
+            await asyncio.to_thread(reader.submit(self._stop_reading).result)
+            reader.shutdown()
+            await asyncio.to_thread(writer.stop, CLOSING)
+
+    async def put(self, events: Sequence[InboundEvent]) -> list[Receipt]:
+        weight = intake.total_bytes(events)
+        with self._guard:
+            self._admit(len(events), weight)
+            waiters = self._waiters_here()
+            future = waiters.bounded_future()
+            self._opened().submit(Put(events, weight, future, waiters))
+        receipts: list[Receipt] = await future
+        return receipts
+
+    async def lease(self, limit: int, seconds: float) -> list[Lease]:
+        def work(connection: sqlite3.Connection) -> list[Lease]:
+            now = self._now()
+            return leasing.lease(connection, limit, now + int(seconds * 1000), now)
+
+        return await self._write(work)
+
+    async def renew(self, heads: Sequence[tuple[int, int]], seconds: float) -> list[bool]:
+        return await self._write(lambda connection: leasing.renew(connection, heads, self._now() + int(seconds * 1000)))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        return await self._write(lambda connection: settling.settle(connection, settlements, self._now()))
+
+    async def transact(self, done: Settlement, work: Callable[[Transaction], object]) -> bool:
+        return await self._write(
+            lambda connection: settling.transact(connection, done, work, self._now()), handler=True
+        )
+
+    async def wait(self, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        while True:
+            stirred = asyncio.Event()
+            self._sleepers.append((loop, stirred))  # before the look, or a commit could fall in between
+            due = await self._read(records.next_due)
+            left = end - loop.time()
+            if left <= 0 or (due is not None and due <= self._now()):
+                return
+            until_due = left if due is None else (due - self._now()) / 1000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, POLL, until_due)):
+                    await stirred.wait()
+
+    async def get(self, number: int) -> StoredEvent | None:
+        return await self._read(lambda connection: records.get(connection, number, self._now()))
+
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
+        return await self._read(lambda connection: records.page(connection, where, limit, cursor, self._now()))
+
+    async def count(self, where: Filter) -> int:
+        return await self._read(lambda connection: records.count(connection, where, self._now()))
+
+    async def put_back(self, where: Filter) -> int:
+        put_back.check(where)
+        total = beyond = 0
+        while True:
+            count, beyond = await self._write(partial(put_back.put_back, where=where, beyond=beyond, now=self._now()))
+            total += count
+            if not beyond:
+                return total
+
+    async def pause(self) -> None:
+        await self._write(lambda connection: records.pause(connection, self._now()))
+
+    async def resume(self) -> None:
+        await self._write(records.resume)
+
+    async def purge(self, limit: int) -> Purged:
+        return await self._write(lambda connection: self._purger.purge(connection, limit, self._now()))
+
+    async def stats(self) -> Stats:
+        return await self._read(lambda connection: records.stats(connection, self._now()))
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            raise InboxUnavailable("closed", "open the inbox first")
+        return self._writer
+
+    def _waiters_here(self) -> Waiters:
+        loop = asyncio.get_running_loop()
+        waiters = self._waiters.get(loop)
+        if waiters is None:
+            self._waiters = {known: kept for known, kept in self._waiters.items() if not known.is_closed()}
+            waiters = self._waiters[loop] = Waiters(loop, self._settings.commit_bound)
+        return waiters
+
+    def _admit(self, events: int, weight: int) -> None:
+        """Count an event in. One that is larger than the bound on bytes may wait alone."""
+        limits = self._settings
+        too_many = self._waiting + events > limits.max_waiting
+        too_heavy = self._waiting > 0 and self._waiting_bytes + weight > limits.max_waiting_bytes
+        if too_many or too_heavy:
+            raise InboxBusy("queue_full", f"{self._waiting} events wait to be committed", retry_after=1)
+        self._opened()
+        self._waiting += events
+        self._waiting_bytes += weight
+
+    def _taken(self, events: int, weight: int) -> None:
+        """From the writer thread."""
+        with self._guard:
+            self._waiting -= events
+            self._waiting_bytes -= weight
+
+    def _committed(self) -> None:
+        """From the writer thread: whoever sleeps may have work now."""
+        sleepers, self._sleepers = self._sleepers, []
+        for loop, stirred in sleepers:
+            with contextlib.suppress(RuntimeError):  # its loop has closed
+                loop.call_soon_threadsafe(stirred.set)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, handler: bool = False) -> T:
+        with self._guard:
+            waiters = self._waiters_here()
+            future = waiters.future()
+            self._opened().submit(Call(work, future, waiters, handler))
+        result: T = await future
+        return result
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """On the reading connection; `:memory:` has one connection only."""
+        if self._settings.in_memory:
+            return await self._write(work)
+        reader = self._reader
+        if reader is None:
+            raise InboxUnavailable("closed", "open the inbox first")
+        return await asyncio.get_running_loop().run_in_executor(reader, self._read_now, work)
+
+    def _read_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._reading is None:
+                self._reading = connect(self._settings, writing=False)
+            return work(self._reading)
+        except (sqlite3.Error, OSError) as error:
+            self._stop_reading()
+            raise unavailable(error) from error
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None

@@ -1,0 +1,98 @@
+"""What an operator asks of the inbox: one event, a list, counts, pause."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from kirimhook.backends.sqlite.filters import EVERYTHING, Query, read_cursor, select, write_cursor
+from kirimhook.receiver.inbox import Filter, Page, Stats
+from kirimhook.receiver.model import EventState, InboundEvent, StoredEvent
+
+COLUMNS = """
+SELECT e.number, e.dedupe_key, e.event_id, e.type, e.source, e.ordering_key, e.livemode, e.problem,
+       e.delivery_id, e.received_at, coalesce(p.body, x''), p.number IS NOT NULL,
+       q.visible_at, q.token, q.attempts, q.reason, f.state, f.at, f.attempts, f.reason"""
+
+
+def get(connection: sqlite3.Connection, number: int, now: int) -> StoredEvent | None:
+    query = Query(EVERYTHING, "e.number = ?", (number,))
+    return next(iter(_events(connection, query, 1, now)), None)
+
+
+def page(connection: sqlite3.Connection, where: Filter, limit: int, cursor: str | None, now: int) -> Page:
+    """Newest first. Raises ValueError for a foreign cursor."""
+    query = select(connection, where, now)
+    if cursor is not None:
+        below = read_cursor(where, cursor)
+        query = Query(query.tables, f"{query.condition} AND e.number < ?", (*query.parameters, below))
+    events = _events(connection, query, limit + 1, now)
+    following = write_cursor(where, events[limit - 1].number) if len(events) > limit else None
+    return Page(events[:limit], following)
+
+
+def count(connection: sqlite3.Connection, where: Filter, now: int) -> int:
+    query = select(connection, where, now)
+    sql = f"SELECT count(*) FROM {query.tables} WHERE {query.condition}"
+    return int(connection.execute(sql, query.parameters).fetchone()[0])
+
+
+def _events(connection: sqlite3.Connection, query: Query, limit: int, now: int) -> list[StoredEvent]:
+    sql = (
+        f"{COLUMNS} FROM {query.tables} LEFT JOIN payloads p ON p.number = e.number "
+        f"WHERE {query.condition} ORDER BY e.number DESC LIMIT ?"
+    )
+    return [_stored(row, now) for row in connection.execute(sql, (*query.parameters, limit))]
+
+
+def _stored(row: tuple[Any, ...], now: int) -> StoredEvent:
+    number, *event = row[:11]
+    has_payload, due_at, token, tried, queue_reason, state, at, attempts, reason = row[11:]
+    leased = token is not None and due_at > now
+    return StoredEvent(
+        number=number,
+        event=InboundEvent._make(event)._replace(livemode=bool(event[6])),
+        state=EventState(state or (EventState.RUNNING if leased else EventState.WAITING)),
+        attempts=attempts if state else tried,
+        due_at=due_at,
+        finished_at=at,
+        reason=reason if state else queue_reason,
+        has_payload=bool(has_payload),
+    )
+
+
+def pause(connection: sqlite3.Connection, now: int) -> None:
+    connection.execute("INSERT OR IGNORE INTO control VALUES ('paused', ?)", (str(now),))
+
+
+def resume(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM control WHERE name = 'paused'")
+
+
+def stats(connection: sqlite3.Connection, now: int) -> Stats:
+    waiting, running = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE token IS NOT NULL AND visible_at > ?) FROM queue", (now,)
+    ).fetchone()
+    counts: Mapping[str, int] = dict(connection.execute("SELECT state, events FROM tally"))
+    oldest = connection.execute(
+        "SELECT received_at FROM events WHERE number = (SELECT min(number) FROM queue)"
+    ).fetchone()
+    paused = connection.execute("SELECT 1 FROM control WHERE name = 'paused'").fetchone()
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    unfinished = {EventState.WAITING: waiting - running, EventState.RUNNING: running}
+    return Stats(
+        unfinished | {EventState(state): events for state, events in counts.items()},
+        paused is not None,
+        oldest[0] if oldest else None,
+        pages * size,
+    )
+
+
+def next_due(connection: sqlite3.Connection) -> int | None:
+    """When the next event is due (ms); None when none is, or while paused."""
+    row: tuple[int | None] = connection.execute(
+        "SELECT min(visible_at) FROM queue WHERE visible_at IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'paused')"
+    ).fetchone()
+    return row[0]

@@ -1,0 +1,180 @@
+"""The one thread that writes: it takes all that is waiting, commits it as one transaction, and tells the waiters.
+
+Nobody waits for a timer: while one commit runs, the next batch gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from kirimhook.backends.sqlite import intake
+from kirimhook.backends.sqlite.failures import unavailable
+from kirimhook.backends.sqlite.file import DatabaseFile
+from kirimhook.backends.sqlite.settling import HandlerFailed
+from kirimhook.backends.sqlite.waiters import Resolution, Waiters
+from kirimhook.receiver.inbox import InboxUnavailable
+from kirimhook.receiver.model import InboundEvent
+
+MOST_ENTRIES = 512
+"""Entries of one transaction."""
+MOST_HANDLERS = 8
+"""Of which run users' code, while everybody waits."""
+
+logger = logging.getLogger("kirimhook.inbox")
+
+
+class Put(NamedTuple):
+    events: Sequence[InboundEvent]
+    weight: int
+    future: asyncio.Future[Any]
+    waiters: Waiters
+
+
+class Call(NamedTuple):
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    waiters: Waiters
+    handler: bool
+    """Runs a user's code, so it shares no transaction with a put."""
+
+
+class Stop(NamedTuple):
+    """The last entry."""
+
+
+Entry = Put | Call | Stop
+Result = tuple[Put | Call, Any, BaseException | None]
+
+
+class Writer:
+    """Start once, submit from any thread, stop once; what was submitted before the stop is still committed."""
+
+    def __init__(
+        self,
+        file: DatabaseFile,
+        clock: Callable[[], float],
+        taken: Callable[[int, int], None],
+        committed: Callable[[], None],
+    ) -> None:
+        """Calls `taken(events, bytes)` when puts leave the queue, `committed()` after every commit."""
+        self._file = file
+        self._clock = clock
+        self._taken = taken
+        self._committed = committed
+        self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._next: Entry | None = None
+        self._failing: str | None = None
+        self._thread = threading.Thread(target=self._run, name="kirimhook-inbox", daemon=True)
+        self.submit = self._entries.put
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Blocks. False when the thread still waits for the file after `timeout` seconds."""
+        self._entries.put(Stop())
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            batch = self._gather()
+            if not batch:
+                break
+            self._commit(batch)
+        self._file.close()
+
+    def _gather(self) -> list[Put | Call]:
+        """What is waiting, at least one entry; empty when told to stop."""
+        entry = self._next or self._entries.get()
+        self._next = None
+        batch: list[Put | Call] = []
+        handlers = isinstance(entry, Call) and entry.handler
+        most = MOST_HANDLERS if handlers else MOST_ENTRIES
+        while not isinstance(entry, Stop):
+            batch.append(entry)
+            if len(batch) == most:
+                return batch
+            try:
+                entry = self._entries.get_nowait()
+            except queue.Empty:
+                return batch
+            if (isinstance(entry, Call) and entry.handler) != handlers:
+                break
+        if batch:
+            self._next = entry
+        return batch
+
+    def _commit(self, batch: list[Put | Call]) -> None:
+        live = [entry for entry in batch if not entry.future.done()]
+        try:
+            results = self._transaction(live) if live else []
+        except Exception as error:  # whatever it is, its waiters have to hear of it
+            trouble = unavailable(error)
+            self._failed(trouble)
+            results = [(entry, None, trouble) for entry in live]
+        else:
+            self._recovered()
+            self._committed()
+        self._tell(results)
+        puts = [entry for entry in batch if isinstance(entry, Put)]
+        if puts:
+            self._taken(sum(len(put.events) for put in puts), sum(put.weight for put in puts))
+
+    def _transaction(self, batch: list[Put | Call]) -> list[Result]:
+        """Raises sqlite3.Error, OSError or `InboxUnavailable`; then nothing of it is promised."""
+        with self._file.turn() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                results = self._put(connection, [entry for entry in batch if isinstance(entry, Put)])
+                results += [_called(connection, entry) for entry in batch if isinstance(entry, Call)]
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+        return results
+
+    def _put(self, connection: sqlite3.Connection, puts: list[Put]) -> list[Result]:
+        if not puts:
+            return []
+        events = [event for put in puts for event in put.events]
+        receipts = iter(intake.put(connection, events, int(self._clock() * 1000)))
+        return [(put, [next(receipts) for _ in put.events], None) for put in puts]
+
+    def _tell(self, results: list[Result]) -> None:
+        by_loop: defaultdict[Waiters, list[Resolution]] = defaultdict(list)
+        for entry, value, error in results:
+            by_loop[entry.waiters].append((entry.future, value, error))
+        for waiters, some in by_loop.items():
+            waiters.resolve_soon(some)
+
+    def _failed(self, trouble: InboxUnavailable) -> None:
+        if self._failing != trouble.reason:
+            logger.error("inbox.failed", extra={"kirimhook": {"reason": trouble.reason, "detail": trouble.detail}})
+        self._failing = trouble.reason
+
+    def _recovered(self) -> None:
+        if self._failing:
+            logger.warning("inbox.recovered", extra={"kirimhook": {"reason": self._failing}})
+        self._failing = None
+
+
+def _called(connection: sqlite3.Connection, call: Call) -> Result:
+    """An error of the storage ends the transaction; any other is the call's own."""
+    try:
+        return call, call.work(connection), None
+    except (sqlite3.Error, OSError, InboxUnavailable):
+        raise
+    except HandlerFailed as failure:
+        return call, None, failure.error
+    except Exception as error:
+        return call, None, error
