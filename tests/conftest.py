@@ -71,9 +71,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _not_run(reporter: pytest.TerminalReporter) -> list[str]:
-    return [
-        report.nodeid for kind in ("skipped", "xfailed", "xpassed") for report in reporter.stats.get(kind, [])
-    ]
+    return [report.nodeid for kind in ("skipped", "xfailed", "xpassed") for report in reporter.stats.get(kind, [])]
 
 
 def _is_this_machine(host: object) -> bool:

@@ -16,8 +16,7 @@ SUFFIXES = (".py", ".md", ".toml", ".lock", ".json", ".sql", ".txt")
 
 # In pieces, so that this file does not find itself.
 REGISTRIES = [
-    f"{name}.{end}"
-    for name, end in [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("crates", "io")]
+    f"{name}.{end}" for name, end in [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("crates", "io")]
 ]
 PLACES = "|".join(["work", "root", "opt/wheels", r"home/\w+"])
 MACHINE = re.compile(rf"(?<![\w.}}])/(?:{PLACES})/")

@@ -44,9 +44,7 @@ def run(folder: Path, test: str, *, ci: bool) -> subprocess.CompletedProcess[str
     shutil.copy(ROOT / "tests" / "conftest.py", folder)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  needs(*tools): programs\n")
     (folder / "test_it.py").write_text(test)
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | (
-        {"CI": "true"} if ci else {}
-    )
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if ci else {})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -67,9 +65,7 @@ def test_in_ci_a_missing_tool_is_an_error(tmp_path: Path) -> None:
     assert "CI must have no-such-tool" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "test", [SKIPPED, XFAILED, SKIPPED + SKIPPED_MODULE], ids=["skip", "xfail", "module"]
-)
+@pytest.mark.parametrize("test", [SKIPPED, XFAILED, SKIPPED + SKIPPED_MODULE], ids=["skip", "xfail", "module"])
 def test_in_ci_what_did_not_run_fails_the_run(tmp_path: Path, test: str) -> None:
     done = run(tmp_path, test, ci=True)
     assert done.returncode != 0

@@ -14,9 +14,7 @@ from kirimhook import Secret, SignatureError, sign
 from tests.architecture.tree import SRC, module_name, sources
 
 
-@pytest.mark.parametrize(
-    "name", [module_name(path) for path in sources() if "__all__ = [" in path.read_text()]
-)
+@pytest.mark.parametrize("name", [module_name(path) for path in sources() if "__all__ = [" in path.read_text()])
 def test_every_public_name_resolves(name: str) -> None:
     module = importlib.import_module(name)
     assert len(set(module.__all__)) == len(module.__all__) > 0

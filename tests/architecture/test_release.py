@@ -44,9 +44,7 @@ def test_the_base_package_requires_nothing() -> None:
     [
         (
             "dev.lock",
-            requirements(
-                *PROJECT["project"]["optional-dependencies"].values(), PROJECT["dependency-groups"]["dev"]
-            ),
+            requirements(*PROJECT["project"]["optional-dependencies"].values(), PROJECT["dependency-groups"]["dev"]),
         ),
         ("fuzz.lock", requirements(PROJECT["dependency-groups"]["fuzz"])),
     ],
