@@ -25,7 +25,7 @@ check: .venv/.ready ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check -q
 	@$(BIN)/ruff format -q --check
 	@$(BIN)/mypy --no-error-summary $(TYPED)
-	@$(BIN)/lint-imports > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log; exit 1; }
+	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log; exit 1; }
 
 bench: .venv/.ready ## durable acks and drain rate against a bare server; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
