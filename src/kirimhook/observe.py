@@ -34,19 +34,15 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "acked": LogEvent(DEBUG, ("receipt", *_DELIVERY), "An event was stored, or is a known one."),
     "duplicate_of_parked": LogEvent(WARNING, _DELIVERY, "A parked event was sent again; it stays parked."),
     "refused": LogEvent(
-        WARNING, ("status", "reason", "skew", "client", *_DELIVERY), "A request was not accepted, and why."
+        WARNING, ("status", "reason", "detail", "client", *_DELIVERY), "A request was not accepted, and why."
     ),
-    "unstored": LogEvent(
-        ERROR, ("reason", "detail", "events", "retry_after"), "Storage did not take events: 503."
-    ),
+    "unstored": LogEvent(ERROR, ("reason", "detail", "events"), "Storage did not take events: 503."),
     "receiver_failed": LogEvent(ERROR, ("status", "reason", *_DELIVERY), "A defect of ours, answered 503."),
     "hung_up": LogEvent(DEBUG, ("bytes",), "A client left before its body was complete."),
     "not_started": LogEvent(ERROR, ("hint",), "A request came to a receiver that was never started: 503."),
     "receiver_started": LogEvent(INFO, ("path", "secrets", "worker"), "Ready to receive."),
     "receiver_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
-    "secrets_loaded": LogEvent(
-        INFO, ("source", "fingerprints", "added", "dropped"), "The list of secrets changed."
-    ),
+    "secrets_loaded": LogEvent(INFO, ("source", "fingerprints", "added", "dropped"), "The list of secrets changed."),
     "secrets_kept": LogEvent(
         WARNING, ("source", "problem", "kept"), "A source gave no good list; the last good one stays."
     ),
@@ -74,9 +70,7 @@ METRICS: dict[str, Metric] = {
     ),
     "kirimhook_received_bytes_total": Metric("counter", "", "ack loop", "Bytes of bodies that were stored."),
     "kirimhook_buffered_bytes": Metric("gauge", "", "ack loop", "Bytes of the bodies being read now."),
-    "kirimhook_waiting_commits": Metric(
-        "gauge", "", "ack loop", "Events handed to storage, not yet committed."
-    ),
+    "kirimhook_waiting_commits": Metric("gauge", "", "ack loop", "Events handed to storage, not yet committed."),
     "kirimhook_connections": Metric("gauge", "", "ack loop", "Open connections."),
     "kirimhook_connections_cut_total": Metric("counter", "why", "ack loop", "Connections closed by a limit."),
 }

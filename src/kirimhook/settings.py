@@ -41,9 +41,7 @@ def check(settings: Any) -> None:
         value = getattr(settings, name)
         if not _fits(value, expected):
             raise SettingsError(name, f"must be of type {expected.__name__}, not {value!r}")
-        if (
-            isinstance(value, int | float) and not setting.least <= value <= setting.most
-        ):  # NaN is refused too
+        if isinstance(value, int | float) and not setting.least <= value <= setting.most:  # NaN is refused too
             raise SettingsError(name, f"must be from {setting.least} to {setting.most}, not {value!r}")
 
 
@@ -60,19 +58,15 @@ class ReceiverSettings:
     Durations are seconds, sizes bytes.
     """
 
-    identity: Annotated[
-        Identity, Setting("Deduplicate by the id in the header, or the one in the signed body.")
-    ] = Identity.HEADER
-    tolerance: Annotated[float, Setting("How old a signature may be, or how far ahead.", 1, 86_400)] = 300.0
-    max_body: Annotated[int, Setting("Largest body; a larger one is 413, for ever.", 1, 256 * _MIB)] = (
-        4 * _MIB
+    identity: Annotated[Identity, Setting("Deduplicate by the id in the header, or the one in the signed body.")] = (
+        Identity.HEADER
     )
+    tolerance: Annotated[float, Setting("How old a signature may be, or how far ahead.", 1, 86_400)] = 300.0
+    max_body: Annotated[int, Setting("Largest body; a larger one is 413, for ever.", 1, 256 * _MIB)] = 4 * _MIB
     max_buffered: Annotated[
         int, Setting("All bodies being read at one time; what would exceed it is 503.", 64 * _KIB)
     ] = 128 * _MIB
-    commit_timeout: Annotated[
-        float, Setting("How long a commit may take before the answer is 503.", 0.01, 9)
-    ] = 5.0
+    commit_timeout: Annotated[float, Setting("How long a commit may take before the answer is 503.", 0.01, 9)] = 5.0
     retry_after: Annotated[int, Setting("Retry-After of a 503 for which storage names none.", 1, 3600)] = 5
     off_loop_from: Annotated[
         int, Setting("Bodies of this size and more are verified in a thread: nobody waits for them.", 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -120,9 +119,7 @@ class Keyring:
 
     def status(self) -> list[dict[str, Any]]:
         """Fingerprint, `last_matched_at` (unix seconds or None) and `matches` of each active secret."""
-        uses = [
-            (secret.fingerprint, self._uses.get(secret.fingerprint) or _Use()) for secret in self._secrets
-        ]
+        uses = [(secret.fingerprint, self._uses.get(secret.fingerprint) or _Use()) for secret in self._secrets]
         return [
             {"fingerprint": fingerprint, "last_matched_at": use.last, "matches": use.matches}
             for fingerprint, use in uses
@@ -135,18 +132,18 @@ class Keyring:
             self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
+        """Follow the source no longer; the list stays."""
         tasks = [task for task in (self._polling, self._reading) if task is not None]
         self._polling = self._reading = None
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def refresh(self, force: bool = False) -> bool:
-        """Read the source; whether the list changed. `force` (SIGHUP): even if unchanged, and as it stands."""
+        """Read the source; whether the list changed. `force` (SIGHUP): as it stands, even if unchanged."""
         before = self._secrets
-        if force and self._reading is not None and not self._reading.done():
+        while force and self._reading is not None and not self._reading.done():
             await asyncio.wait({self._reading})
         await asyncio.wait({self._read_once(force)})
         return self._secrets is not before
@@ -192,9 +189,7 @@ class Keyring:
 
     def _keep(self, problem: str) -> None:
         if problem != self._problem:
-            self._observer.event(
-                "secrets_kept", source=self._source.name, problem=problem, kept=len(self._secrets)
-            )
+            self._observer.event("secrets_kept", source=self._source.name, problem=problem, kept=len(self._secrets))
         self._problem = problem
 
     def _adopt(self, found: tuple[Secret, ...]) -> bool:

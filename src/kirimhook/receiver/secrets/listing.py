@@ -65,7 +65,5 @@ def from_file(raw: bytes, known: Sequence[Secret]) -> tuple[Secret, ...]:
 
 def _secret(value: str, place: int) -> Secret:
     if len(value) > MAX_SECRET_CHARS or not _WELL_FORMED.fullmatch(value):
-        raise UnusableListError(
-            f"entry {place} is not a secret (whsec_ and at least 24 characters of base64)"
-        )
+        raise UnusableListError(f"entry {place} is not a secret (whsec_ and at least 24 characters of base64)")
     return Secret(value)

@@ -161,8 +161,8 @@ class CallableSource:
         failure: Exception | None = None
         try:
             answer = self._ask()
-        except Exception as error:  # whatever it is, it belongs to who waits for it
-            failure = error
+        except Exception as error:  # its text could hold a secret
+            failure = UnusableListError(f"it raised {type(error).__name__}")
         self._calling = False
         with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever waited with it
             loop.call_soon_threadsafe(_settle, result, answer, failure)

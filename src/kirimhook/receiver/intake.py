@@ -1,0 +1,118 @@
+"""From verified events to the inbox: in batches, within a time, and never half way.
+
+Requests of one turn of the event loop share one `Inbox.put`, run by a task of its own: a client that hangs
+up, or a server that cancels its request, does not touch it. One timer watches over all puts, instead of one
+for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING
+
+from kirimhook.receiver.answers import ACKED, Answer, unavailable
+from kirimhook.receiver.inbox import Inbox, InboxUnavailable
+
+if TYPE_CHECKING:
+    from kirimhook.observe import Meter, Observer
+    from kirimhook.receiver.model import InboundEvent
+    from kirimhook.settings import ReceiverSettings
+
+MAX_BATCH = 128
+
+
+class Intake:
+    """Hands events to the inbox and turns what becomes of them into answers. One event loop."""
+
+    def __init__(self, inbox: Inbox, settings: ReceiverSettings, observer: Observer, meter: Meter) -> None:
+        self._inbox = inbox
+        self._timeout = settings.commit_timeout
+        self._retry_after = settings.retry_after
+        self._observer = observer
+        self._gauges = meter.gauges
+        self._events: list[InboundEvent] = []
+        self._waiting: list[asyncio.Future[Answer]] = []
+        self._open: dict[int, tuple[float, list[asyncio.Future[Answer]]]] = {}
+        self._serials = count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, event: InboundEvent) -> asyncio.Future[Answer]:
+        """Claim and store the event; await the answer. Cancelling the wait does not stop the put."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        if not self._events:
+            loop.call_soon(self._flush)
+        self._events.append(event)
+        self._waiting.append(answer)
+        if len(self._events) >= MAX_BATCH:
+            self._flush()
+        return answer
+
+    async def drain(self) -> None:
+        """Wait for all puts to end, each within its time."""
+        self._flush()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._timeout)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _flush(self) -> None:
+        events, waiting = self._events, self._waiting
+        if not events:
+            return
+        self._events, self._waiting = [], []
+        loop = asyncio.get_running_loop()
+        serial, deadline = next(self._serials), loop.time() + self._timeout
+        self._open[serial] = (deadline, waiting)
+        self._gauges["kirimhook_waiting_commits"] += len(events)
+        if self._timer is None:
+            self._timer = loop.call_at(deadline, self._expire)
+        task = loop.create_task(self._store(serial, events, waiting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _store(self, serial: int, events: list[InboundEvent], waiting: list[asyncio.Future[Answer]]) -> None:
+        answers = [unavailable("cancelled", self._retry_after)] * len(waiting)
+        try:
+            answers = await self._answers(events)
+        finally:
+            del self._open[serial]
+            self._gauges["kirimhook_waiting_commits"] -= len(events)
+            for future, answer in zip(waiting, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    async def _answers(self, events: list[InboundEvent]) -> list[Answer]:
+        try:
+            receipts = await self._inbox.put(events)
+            if len(receipts) == len(events):
+                return [ACKED[receipt] for receipt in receipts]
+            failure = unavailable("inbox_failed", self._retry_after)
+            self._tell("inbox_failed", f"{len(receipts)} receipts", len(events))
+        except InboxUnavailable as error:
+            failure = unavailable(error.reason, error.retry_after)
+            self._tell(error.reason, error.detail, len(events), error.__cause__)
+        except Exception as error:  # a defect in a backend must not become a 4xx, nor a hang
+            failure = unavailable("inbox_failed", self._retry_after)
+            self._tell("inbox_failed", type(error).__name__, len(events), error)
+        return [failure] * len(events)
+
+    def _expire(self) -> None:
+        """Answer for the puts that took too long. They go on; what they commit is then a duplicate."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        for deadline, waiting in list(self._open.values()):
+            if deadline > loop.time():
+                self._timer = loop.call_at(deadline, self._expire)
+                return
+            late = [future for future in waiting if not future.done()]
+            for future in late:
+                future.set_result(unavailable("commit_timeout", self._retry_after))
+            if late:
+                self._tell("commit_timeout", f"not committed within {self._timeout:g} s", len(late))
+
+    def _tell(self, reason: str, detail: str, events: int, error: BaseException | None = None) -> None:
+        self._observer.event("unstored", error=error, reason=reason, detail=detail, events=events)
