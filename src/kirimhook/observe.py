@@ -30,6 +30,8 @@ class LogEvent(NamedTuple):
 
 _DELIVERY = ("event_id", "type", "source", "delivery_id", "attempt", "bytes")
 
+_HANDLING = ("number", "event_id", "type", "attempt", "handler")
+
 LOG_EVENTS: dict[str, LogEvent] = {
     "acked": LogEvent(DEBUG, ("receipt", *_DELIVERY), "An event was stored, or is a known one."),
     "duplicate_of_parked": LogEvent(WARNING, _DELIVERY, "A parked event was sent again; it stays parked."),
@@ -50,6 +52,26 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "connection_cut": LogEvent(
         WARNING, ("why", "client", "seconds", "bytes"), "A connection broke a limit and was closed."
     ),
+    "worker_started": LogEvent(INFO, ("handlers", "concurrency"), "Ready to handle events."),
+    "worker_stopped": LogEvent(INFO, ("abandoned",), "Stopped; `abandoned` leases are left to run out."),
+    "worker_failed": LogEvent(ERROR, (), "A defect of ours ended the worker."),
+    "handled": LogEvent(DEBUG, _HANDLING, "A handler is done with an event."),
+    "retry": LogEvent(WARNING, (*_HANDLING, "reason", "delay"), "An attempt failed; the next is in `delay` seconds."),
+    "parked": LogEvent(WARNING, (*_HANDLING, "reason"), "An event was given up and kept."),
+    "no_handler": LogEvent(WARNING, ("type",), "The first event of a type that nothing handles."),
+    "lease_lost": LogEvent(
+        WARNING, ("number", "event_id", "type", "events"), "Another worker has the event; this result was refused."
+    ),
+    "suspect": LogEvent(WARNING, _HANDLING, "An event whose lease ran out repeatedly is handled alone."),
+    "handler_overdue": LogEvent(
+        WARNING, (*_HANDLING, "timeout"), "A thread is past its timeout. It cannot be stopped: its lease is kept."
+    ),
+    "unknown_outcome": LogEvent(WARNING, ("handler", "returned"), "A handler returned what is no outcome: done."),
+    "handlers_loop_broken": LogEvent(ERROR, (), "Something raised out of the handlers' loop; it goes on."),
+    "work_halted": LogEvent(ERROR, ("reason",), "The inbox does not answer the worker; it tries again."),
+    "work_resumed": LogEvent(WARNING, ("seconds",), "The inbox answers again."),
+    "purge_failed": LogEvent(ERROR, ("reason",), "What is past its retention could not be removed this time."),
+    "purged": LogEvent(DEBUG, ("payloads", "records"), "What is past its retention was removed."),
 }
 """Every event that is logged, with its fields. A test holds the source to it."""
 
@@ -73,6 +95,14 @@ METRICS: dict[str, Metric] = {
     "kirimhook_waiting_commits": Metric("gauge", "", "ack loop", "Events handed to storage, not yet committed."),
     "kirimhook_connections": Metric("gauge", "", "ack loop", "Open connections."),
     "kirimhook_connections_cut_total": Metric("counter", "why", "ack loop", "Connections closed by a limit."),
+    "kirimhook_handled_total": Metric("counter", "outcome", "control loop", "Handled events by how it ended."),
+    "kirimhook_leases_lost_total": Metric(
+        "counter", "", "control loop", "Results refused, or leases not renewed, because another worker has them."
+    ),
+    "kirimhook_purged_total": Metric("counter", "what", "control loop", "Payloads and records past retention."),
+    "kirimhook_leased_runs": Metric("gauge", "", "control loop", "Runs of events this worker has leased."),
+    "kirimhook_handlers_running": Metric("gauge", "", "handlers' loop", "Handlers that run now."),
+    "kirimhook_handler_seconds": Metric("histogram", "", "handlers' loop", "How long handlers take."),
 }
 """Every metric. A counter is written by one thread only, so that counting needs no lock."""
 

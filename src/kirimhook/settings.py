@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from kirimhook.contract.events import Identity
 
 _KIB = 1024
 _MIB = 1024 * _KIB
+_YEAR = 366 * 86_400
 
 
 class SettingsError(ValueError):
@@ -39,7 +40,7 @@ def check(settings: Any) -> None:
     """Raise `SettingsError` for the first setting that is of another type or out of its range."""
     for name, (expected, setting) in described(settings.__class__).items():
         value = getattr(settings, name)
-        if not _fits(value, expected):
+        if not _fits(value, get_origin(expected) or expected):
             raise SettingsError(name, f"must be of type {expected.__name__}, not {value!r}")
         if isinstance(value, int | float) and not setting.least <= value <= setting.most:  # NaN is refused too
             raise SettingsError(name, f"must be from {setting.least} to {setting.most}, not {value!r}")
@@ -72,5 +73,31 @@ class ReceiverSettings:
         int, Setting("Bodies of this size and more are verified in a thread: nobody waits for them.", 1)
     ] = 256 * _KIB
 
+    concurrency: Annotated[int, Setting("Handlers that run at one time in a worker process.", 1, 1000)] = 16
+    max_leased: Annotated[
+        int, Setting("Runs of events a worker may have leased, those that wait for a handler included.", 1, 100_000)
+    ] = 1024
+    lease: Annotated[
+        float, Setting("How long an event is a worker's own without renewal; it renews every third.", 0.1, 3600)
+    ] = 30.0
+    handler_timeout: Annotated[float, Setting("How long a handler may take, unless it says.", 0.01, 86_400)] = 60.0
+    attempts: Annotated[int, Setting("Attempts before an event is parked, unless its handler says.", 1, 1000)] = 10
+    retry_delays: Annotated[
+        tuple[float, ...], Setting("Seconds before the second attempt, the third …; the last is repeated.")
+    ] = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 50_400.0)
+    drain_timeout: Annotated[float, Setting("How long a stopping worker waits for its handlers.", 0, 3600)] = 20.0
+    dispatch_test_events: Annotated[bool, Setting("Hand events with livemode false to handlers too.")] = False
+    purge_interval: Annotated[float, Setting("Between removals of what is past its retention.", 0.01, 86_400)] = 60.0
+    purge_batch: Annotated[int, Setting("Events of one step of a removal.", 1, 100_000)] = 1000
+
     def __post_init__(self) -> None:
         check(self)
+        _check_delays("retry_delays", self.retry_delays)
+
+
+def _check_delays(key: str, delays: tuple[float, ...]) -> None:
+    for delay in delays:
+        if not _fits(delay, float) or not 0 <= delay <= _YEAR:
+            raise SettingsError(key, f"must be seconds from 0 to {_YEAR}, not {delay!r}")
+    if not delays:
+        raise SettingsError(key, "must hold at least one delay")
