@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache, partial
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, NewType, Self, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, NewType, Self, Union, get_args, get_origin, get_type_hints
 
 from kirimhook.contract.signature import Secret
 
@@ -86,13 +86,11 @@ class _Field:
 @cache
 def _fields(cls: type[Any]) -> dict[str, _Field]:
     hints = get_type_hints(cls)
-    return {
-        field.name: _field(field.name, hints[field.name], field.default) for field in dataclasses.fields(cls)
-    }
+    return {field.name: _field(field.name, hints[field.name], field.default) for field in dataclasses.fields(cls)}
 
 
 def _field(name: str, hint: Any, default: object) -> _Field:
-    if not isinstance(hint, UnionType):
+    if get_origin(hint) not in (Union, UnionType):
         return _Field(name, _reader(hint), nullable=False, default=default)
     (kind,) = (part for part in get_args(hint) if part is not NoneType)
     return _Field(name, _reader(kind), nullable=True, default=default)

@@ -158,12 +158,7 @@ def _read_meta(payload: dict[str, Any]) -> Reading:
 
 def _is_nameable(value: object) -> TypeGuard[str]:
     """Whether a header could carry it as it is: an id or type that none could does not count."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= MAX_VALUE_BYTES
-        and value.isascii()
-        and value.isprintable()
-    )
+    return isinstance(value, str) and 0 < len(value) <= MAX_VALUE_BYTES and value.isascii() and value.isprintable()
 
 
 def _meta_key(value: dict[str, Any], item: dict[str, Any]) -> str | None:
@@ -172,12 +167,7 @@ def _meta_key(value: dict[str, Any], item: dict[str, Any]) -> str | None:
         return None
     business = metadata.get("phone_number_id") or metadata.get("display_phone_number")
     # a customer with a username can come without a phone number, by a user id alone
-    customer = (
-        item.get("from")
-        or item.get("recipient_id")
-        or item.get("from_user_id")
-        or item.get("recipient_user_id")
-    )
+    customer = item.get("from") or item.get("recipient_id") or item.get("from_user_id") or item.get("recipient_user_id")
     if not (isinstance(business, str) and isinstance(customer, str)):
         return None
     return _key(f"wa:{business}:{customer}")

@@ -94,9 +94,7 @@ def _renew_meta(
             person["wa_id"] = customer or person["wa_id"]
 
 
-def _renew_envelope(
-    payload: dict[str, Any], event_id: str | None, customer: str | None, timestamp: int | None
-) -> None:
+def _renew_envelope(payload: dict[str, Any], event_id: str | None, customer: str | None, timestamp: int | None) -> None:
     if event_id:
         payload["id"] = event_id
     if timestamp is not None:
