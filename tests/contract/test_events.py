@@ -98,10 +98,18 @@ def test_any_shape_is_read(payload: Any, raw: bytes) -> None:
     assert all(isinstance(item, dict) for item in [*events.messages(payload), *events.statuses(payload)])
 
 
+def is_finite(payload: Any) -> bool:
+    try:
+        json.dumps(payload, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
 @given(JSON)
 def test_parse_agrees_with_json_or_says_why_not(payload: Any) -> None:
     body = json.dumps(payload).encode()
-    if isinstance(payload, dict) and not any(word in body for word in (b"NaN", b"Infinity")):
+    if isinstance(payload, dict) and is_finite(payload):
         assert events.parse(body) == json.loads(body)
         return
     with pytest.raises(UnreadableError) as caught:
