@@ -60,7 +60,7 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "parked": LogEvent(WARNING, (*_HANDLING, "reason"), "An event was given up and kept."),
     "no_handler": LogEvent(WARNING, ("type",), "The first event of a type that nothing handles."),
     "lease_lost": LogEvent(
-        WARNING, ("number", "event_id", "type", "events"), "Another worker has the event; this result was refused."
+        WARNING, (*_HANDLING, "behind"), "Another worker has, or will have, this event and the run behind it."
     ),
     "suspect": LogEvent(WARNING, _HANDLING, "An event whose lease ran out repeatedly is handled alone."),
     "handler_overdue": LogEvent(
@@ -70,8 +70,20 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "handlers_loop_broken": LogEvent(ERROR, (), "Something raised out of the handlers' loop; it goes on."),
     "work_halted": LogEvent(ERROR, ("reason",), "The inbox does not answer the worker; it tries again."),
     "work_resumed": LogEvent(WARNING, ("seconds",), "The inbox answers again."),
-    "purge_failed": LogEvent(ERROR, ("reason",), "What is past its retention could not be removed this time."),
+    "purge_failed": LogEvent(WARNING, ("reason",), "What is past its retention could not be removed this time."),
     "purged": LogEvent(DEBUG, ("payloads", "records"), "What is past its retention was removed."),
+    "serve.started": LogEvent(
+        INFO,
+        ("url", "host", "port", "path", "tls", "admin_url", "admin_port", "worker", "processes", "hint"),
+        "All processes serve, on these ports.",
+    ),
+    "serve.stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
+    "serve.stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
+    "certificate_loaded": LogEvent(INFO, ("certificate",), "New connections get the certificate as it is now."),
+    "certificate_kept": LogEvent(ERROR, ("problem",), "The certificate could not be read anew; the old one stays."),
+    "process.started": LogEvent(INFO, ("child",), "A process of several was started."),
+    "process.ended": LogEvent(ERROR, ("child", "how", "restart_in"), "A process ended by itself, and is replaced."),
+    "process.killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
 }
 """Every event that is logged, with its fields. A test holds the source to it."""
 

@@ -1,0 +1,1 @@
+"""What a worker is made of: the handlers' loop, the source it works from, and the verdicts between them."""
