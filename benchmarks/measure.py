@@ -1,0 +1,45 @@
+"""What a case is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.files import Files
+from benchmarks.scale import Scale
+from kirimhook.contract.signature import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One run of the benchmarks."""
+
+    folder: Path
+    """For inbox files; on the disk that is to be measured."""
+    scale: Scale
+    files: Files
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One case in one round. Nothing of it was lost, or there would be none."""
+
+    count: int
+    """Acknowledgements, or events drained."""
+    per_second: float
+    cpu_us: float
+    """CPU time of the measured process and its children, per acknowledgement or event."""
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    handled_beside: int | None = None
+    """Transactional handlers that ran meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    about: str
+    run: Callable[[Bench], dict[str, Measurement]]
+    """Several measurements where they share a server."""

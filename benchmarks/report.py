@@ -1,0 +1,88 @@
+"""Medians, ratios and targets; as a table for people and as JSON for the record."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from benchmarks.measure import Measurement
+
+Runs = Mapping[str, Sequence[Measurement]]
+Summary = dict[str, Any]
+
+
+class Target(NamedTuple):
+    """`field` of one case over that of another, and its bound. `at_most` tells which way round it is."""
+
+    case: str
+    against: str
+    bound: float
+    field: str = "per_second"
+    at_most: bool = False
+
+
+TARGETS = (
+    Target("acks", "bare", 0.6),
+    Target("drain", "acks", 1.5),
+    Target("acks_finished", "acks", 0.9),
+    Target("drain_finished", "drain", 0.9),
+    Target("drain_blocked", "drain", 0.8),
+    Target("handlers.block_async", "handlers.quiet", 2, "p99_ms", at_most=True),
+    Target("handlers.block_plain", "handlers.quiet", 2, "p99_ms", at_most=True),
+)
+"""Those that the project has set itself."""
+
+
+def summarise(runs: Runs) -> Summary:
+    """`cases`: every run and the medians; `targets`: those whose two cases were run."""
+    medians = {name: _median(some) for name, some in runs.items()}
+    return {
+        "cases": {
+            name: {"median": medians[name], "runs": [_shown(run) for run in some]} for name, some in runs.items()
+        },
+        "targets": [_judged(target, medians) for target in TARGETS if {target.case, target.against} <= medians.keys()],
+    }
+
+
+def _median(runs: Sequence[Measurement]) -> dict[str, float]:
+    shown = [_shown(run) for run in runs]
+    return {field: _rounded(statistics.median(run[field] for run in shown)) for field in shown[0]}
+
+
+def _shown(run: Measurement) -> dict[str, float]:
+    return {field: _rounded(value) for field, value in asdict(run).items() if value is not None}
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3 if value < 100 else 0)
+
+
+def _judged(target: Target, medians: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    ratio = medians[target.case][target.field] / medians[target.against][target.field]
+    met = ratio <= target.bound if target.at_most else ratio >= target.bound
+    return {**target._asdict(), "ratio": round(ratio, 3), "met": met}
+
+
+def table(summary: Summary) -> str:
+    """The summary, for a terminal."""
+    lines = [f"{'case (medians)':26} {'per second':>10} {'least–most':>17} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>7}"]
+    lines += [_line(name, case) for name, case in summary["cases"].items()]
+    lines += [_verdict(target) for target in summary["targets"]]
+    return "\n".join(lines)
+
+
+def _line(name: str, case: Mapping[str, Any]) -> str:
+    median = case["median"]
+    rates = [run["per_second"] for run in case["runs"]]
+    spread = f"{min(rates):,.0f}–{max(rates):,.0f}"
+    latencies = [f"{median[field]:8.2f}" if field in median else f"{'':8}" for field in ("p50_ms", "p99_ms")]
+    return f"{name:26} {median['per_second']:10,.0f} {spread:>17} {' '.join(latencies)} {median['cpu_us']:7.1f}"
+
+
+def _verdict(target: Mapping[str, Any]) -> str:
+    sign = "≤" if target["at_most"] else "≥"
+    what = f"{target['case']} / {target['against']}" + (" p99" if target["field"] == "p99_ms" else "")
+    verdict = "met   " if target["met"] else "MISSED"
+    return f"{verdict} {what:44} {target['ratio']:6.2f} (target {sign} {target['bound']:g})"
