@@ -50,7 +50,7 @@ def exists(span: str, document: Path) -> bool:
     return any(True for base in (ROOT, PACKAGE, document.parent) for _ in base.glob(span.rstrip("/")))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_names_only_what_is_there(document: Path) -> None:
     text = document.read_text()
     assert targets_named(text) <= set(TARGETS)
