@@ -6,7 +6,9 @@ Independent oracle: the vectors, whose digests openssl computed.
 from __future__ import annotations
 
 import json
+import math
 import sys
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -170,6 +172,39 @@ def test_a_type_is_dotted_lower_case(name: str) -> None:
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789_")
     wanted = len(name) <= 64 and len(parts) > 1 and all(part and set(part) <= allowed for part in parts)
     assert events.is_type(name) is wanted
+
+
+@given(JSON.filter(is_finite), st.booleans())
+def test_an_envelope_is_read_as_it_was_written(data: Any, livemode: bool) -> None:
+    elsewhere = timezone(timedelta(hours=7))
+    created_at = datetime(2026, 5, 23, 17, 0, 0, 999999, tzinfo=elsewhere)
+    try:
+        body = events.envelope("evt_1", "order.created", created_at, {"order": data}, livemode=livemode)
+    except UnicodeEncodeError:
+        assert any("\ud800" <= letter <= "\udfff" for letter in json.dumps(data, ensure_ascii=False))
+        return
+    assert events.read(body) == Reading("kirim", ("evt_1",), ("order.created",), None, livemode, None)
+    assert events.parse(body) == {
+        "id": "evt_1",
+        "type": "order.created",
+        "created_at": "2026-05-23T10:00:00Z",
+        "livemode": livemode,
+        "data": {"order": data},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error"),
+    [
+        ("Order.Created", {}, ValueError),
+        ("order", {}, ValueError),
+        ("order.created", {"n": math.nan}, ValueError),
+        ("order.created", {"n": {1}}, TypeError),
+    ],
+)
+def test_what_makes_no_envelope(name: str, data: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        events.envelope("evt_1", name, datetime(2026, 5, 23, tzinfo=UTC), data)
 
 
 def test_the_documented_types_are_types() -> None:

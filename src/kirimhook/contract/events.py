@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import UTC
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeGuard
@@ -17,6 +18,7 @@ from kirimhook.contract.headers import MAX_VALUE_BYTES, DeliveryHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 MESSAGE_RECEIVED = "message.received"
 MESSAGE_STATUS = "message.status"
@@ -115,6 +117,26 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise UnreadableError(Problem.NOT_AN_OBJECT)
     return payload
+
+
+def envelope(
+    event_id: str, event_type: str, created_at: datetime, data: dict[str, Any], *, livemode: bool = True
+) -> bytes:
+    """The body of an event of kirim: compact JSON in UTF-8, the moment in whole seconds of UTC.
+
+    Raises ValueError for a name that is no type and for data that JSON cannot hold (NaN, lone surrogates),
+    TypeError for data of other types.
+    """
+    if not is_type(event_type):
+        raise ValueError("an event type is noun.verb in [a-z0-9_.], at most 64 characters")
+    moment = f"{created_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    said = {"id": event_id, "type": event_type, "created_at": moment, "livemode": livemode, "data": data}
+    return encode(said)
+
+
+def encode(payload: dict[str, Any]) -> bytes:
+    """The bytes of a JSON object, the same everywhere: its own key order, no blanks, UTF-8. Raises as `envelope`."""
+    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def read(body: bytes) -> Reading:

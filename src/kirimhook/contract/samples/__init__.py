@@ -55,7 +55,7 @@ class Sample:
         else:
             _renew_envelope(payload, event_id, customer, timestamp)
             payload["livemode"] = payload["livemode"] if livemode is None else livemode
-        return replace(self, event_id=event_id or self.event_id, body=_encode(payload))
+        return replace(self, event_id=event_id or self.event_id, body=events.encode(payload))
 
 
 def names() -> tuple[str, ...]:
@@ -71,11 +71,7 @@ def load(name: str) -> Sample:
     if full not in names():
         raise LookupError(f"no sample {name!r}; there are: {', '.join(names())}")
     stored = json.loads((files(__name__) / (full + _SUFFIX)).read_text("utf-8"))
-    return Sample(full, stored["type"], stored["source"], stored["event_id"], _encode(stored["body"]))
-
-
-def _encode(payload: dict[str, Any]) -> bytes:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return Sample(full, stored["type"], stored["source"], stored["event_id"], events.encode(stored["body"]))
 
 
 def _renew_meta(
