@@ -27,7 +27,9 @@ CLOCK = NOW + 0.5
 SIGN = 1
 MAX_INPUT = 8192  # enough for a number, and for a depth, that no parser takes
 
-VECTORS = Path(__file__).resolve().parents[1] / "tests/contract/vectors"
+HERE = Path(__file__).resolve().parent
+VECTORS = HERE.parent / "tests/contract/vectors"
+CRASHES = HERE / "crashes"
 
 
 class BrokenInvariantError(Exception):
@@ -65,16 +67,20 @@ def signature(body: bytes) -> bytes:
 
 
 def fuzz(one_input: Callable[[bytes], None]) -> None:
-    """Run with the options of the command line, from a folder of seeds that goes away afterwards.
+    """Run with the command line's options, on the inputs it names or from seeds in a folder that goes away.
 
-    The fuzzer ends its process without saying goodbye, so it has one of its own.
+    What breaks the invariant is kept in crashes/, to be run again by its name. The fuzzer ends its process
+    without saying goodbye, so it has one of its own.
     """
+    CRASHES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kirimhook-fuzz-") as corpus:
         for number, seed in enumerate(seeds()):
             (Path(corpus) / str(number)).write_bytes(seed)
         child = os.fork()
         if child == 0:
-            atheris.Setup([*sys.argv, f"-max_len={MAX_INPUT}", corpus], one_input)
+            options = [f"-max_len={MAX_INPUT}", f"-artifact_prefix={CRASHES}/"]
+            named = any(not argument.startswith("-") for argument in sys.argv[1:])
+            atheris.Setup([*sys.argv, *options, *([] if named else [corpus])], one_input)
             atheris.Fuzz()
         _, status = os.waitpid(child, 0)
     sys.exit(os.waitstatus_to_exitcode(status))
