@@ -21,6 +21,8 @@ class Answer(NamedTuple):
     headers: Headers
     reason: str
     detail: str = ""
+    wire: bytes = b""
+    """Headers and body as HTTP/1.1 writes them."""
 
 
 def answer(status: int, text: str, reason: str, *more: tuple[bytes, bytes]) -> Answer:
@@ -30,7 +32,8 @@ def answer(status: int, text: str, reason: str, *more: tuple[bytes, bytes]) -> A
         (b"content-length", str(len(body)).encode()),
         *more,
     )
-    return Answer(status, body, headers, reason)
+    wire = b"".join([*(b"%b: %b\r\n" % header for header in headers), b"\r\n", body])
+    return Answer(status, body, headers, reason, wire=wire)
 
 
 def unavailable(reason: str, retry_after: int) -> Answer:

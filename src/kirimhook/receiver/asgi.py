@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kirimhook.contract.headers import parse
 from kirimhook.receiver.answers import NOT_FOUND, TOO_LARGE, Answer
-from kirimhook.receiver.bodies import Bodies, Message, Receive
+from kirimhook.receiver.bodies import Bodies
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from kirimhook.contract.headers import DeliveryHeaders
     from kirimhook.observe import Meter, Observer
+    from kirimhook.receiver.bodies import Message, Receive, Send
     from kirimhook.receiver.reception import Reception
     from kirimhook.settings import ReceiverSettings
 
-Send = Callable[[Message], Awaitable[None]]
+ONE_WRITE = "kirimhook.one_write"
+"""An ASGI extension of our own server: `write(status, rest)` writes a whole answer, or returns False."""
+_NONE: Mapping[str, Any] = {}
 
 
 class HttpFront:
@@ -52,8 +55,9 @@ class HttpFront:
             self._observer.event("hung_up", bytes=size)
             return
         self._reception.account(reply, headers, size, scope.get("client"))
-        await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
-        await send({"type": "http.response.body", "body": reply.body})
+        if not _written_at_once(scope, reply):
+            await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
+            await send({"type": "http.response.body", "body": reply.body})
 
     def _refuse_at_once(self, scope: Message, headers: DeliveryHeaders) -> Answer | None:
         if self._path is not None and scope["path"] != self._path:
@@ -74,6 +78,12 @@ class HttpFront:
         if reply.status == 200:
             self._ack_seconds.observe(perf_counter() - began)
         return reply
+
+
+def _written_at_once(scope: Message, reply: Answer) -> bool:
+    """Acknowledgements only: they are nearly all answers, and their requests were read to the end."""
+    extension = scope.get("extensions", _NONE).get(ONE_WRITE) if reply.status == 200 else None
+    return extension is not None and bool(extension["write"](200, reply.wire))
 
 
 async def run_lifespan(life: AbstractAsyncContextManager[object], receive: Receive, send: Send) -> None:

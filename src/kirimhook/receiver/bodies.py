@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 from kirimhook.receiver.answers import TOO_LARGE, Answer, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Self
 
     from kirimhook.settings import ReceiverSettings
 
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Bodies:

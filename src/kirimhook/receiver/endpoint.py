@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from kirimhook.receiver.asgi import Send
-    from kirimhook.receiver.bodies import Message, Receive
+    from kirimhook.receiver.bodies import Message, Receive, Send
     from kirimhook.receiver.hooks import Hooks
     from kirimhook.receiver.inbox import Inbox
     from kirimhook.receiver.model import InboundEvent

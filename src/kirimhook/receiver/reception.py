@@ -90,14 +90,14 @@ class Reception:
 
     def account(self, reply: Answer, headers: DeliveryHeaders, size: int, client: object = None) -> Answer:
         """Count and log what became of a request."""
-        status, _, _, reason, detail = reply
+        reason = reply.reason
         self._requests[reason] += 1
-        if status != 200:
+        if reply.status != 200:
             self.observer.event(
                 "refused",
-                status=status,
+                status=reply.status,
                 reason=reason,
-                detail=detail or None,
+                detail=reply.detail or None,
                 client=client,
                 bytes=size,
                 **named(headers),
