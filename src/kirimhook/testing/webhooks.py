@@ -18,6 +18,7 @@ from kirimhook.receiver.hooks import Hooks
 from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import EventState, StoredEvent
 from kirimhook.receiver.secrets import Keyring
+from kirimhook.receiver.worker import Worker
 from kirimhook.settings import ReceiverSettings
 from kirimhook.testing.clock import Clock
 from kirimhook.testing.requests import TEST_SECRET, signed_request
@@ -57,10 +58,13 @@ class Webhooks:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kirimhook-testing", daemon=True)
         self._inbox = open_inbox("sqlite:///:memory:", clock=self.clock)
-        self._receiver = Receiver(self._inbox, Keyring.static(secret), hooks=hooks, settings=settings, clock=self.clock)
+        self._receiver = Receiver(
+            self._inbox, Keyring.static(secret), hooks=hooks, settings=settings, clock=self.clock, work=False
+        )
+        self._worker = Worker(self._inbox, hooks, settings=settings, clock=self.clock)
         self._thread.start()
         try:
-            self._run(self._receiver.start())
+            self._run(self._start())
         except BaseException:
             self._end()
             raise
@@ -73,7 +77,7 @@ class Webhooks:
     def advance(self, seconds: float) -> None:
         """Let time pass, and wait until what became due has been handled: retries and snoozes."""
         self.clock.advance(seconds)
-        self._run(self._rest())
+        self._run(self._worker.idle())
 
     def state(self, sample: Sample | str) -> Handled:
         """How the sample's event stands now. Raises LookupError for one that was never stored."""
@@ -86,7 +90,7 @@ class Webhooks:
     def close(self) -> None:
         """Twice is once."""
         if self._thread.is_alive():
-            self._run(self._receiver.stop())
+            self._run(self._stop())
             self._end()
 
     def __enter__(self) -> Self:
@@ -100,16 +104,19 @@ class Webhooks:
     async def _send(self, sample: Sample, secrets: tuple[Secret, ...]) -> Handled:
         request = signed_request(sample, *secrets, now=self.clock())
         answer: Answer = await self._receiver.receive("POST", request.raw_headers, request.body)
-        await self._rest()
+        await self._worker.idle()
         stored = await self._find(sample) if answer.status == 200 else None
         if stored is None:
             return Handled(answer.status, answer.body.decode(), None, 0, None)
         return Handled(answer.status, answer.body.decode(), stored.state, stored.attempts, stored.reason)
 
-    async def _rest(self) -> None:
-        worker = self._receiver.worker
-        if worker is not None:
-            await worker.idle()
+    async def _start(self) -> None:
+        await self._receiver.start()
+        self._worker.start()
+
+    async def _stop(self) -> None:
+        await self._worker.stop()
+        await self._receiver.stop()
 
     async def _find(self, sample: Sample) -> StoredEvent | None:
         page = await self._inbox.list(Filter(event_id=sample.event_id), 100)
