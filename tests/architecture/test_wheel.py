@@ -35,7 +35,7 @@ async def main():
     assert verify([SECRET], header, BODY, now).matched == (SECRET,)
 
     inbox = open_inbox("sqlite:///inbox.db")
-    receiver = Receiver(inbox, Keyring.static([SECRET]))
+    receiver = Receiver(inbox, Keyring.static(SECRET))
     await inbox.open()
     headers = {"X-Kirim-Source": "kirim", "X-Kirim-Event": "order.created", "X-Kirim-Event-Id": "evt_1",
                "X-Kirim-Signature": header, "Content-Type": "application/json"}
