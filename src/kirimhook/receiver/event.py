@@ -68,7 +68,7 @@ class Event:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The body as JSON, parsed once. Raises `contract.events.Unreadable` where it is none.
+        """The body as JSON, parsed once. Raises `contract.events.UnreadableError` where it is none.
 
         An event whose body cannot be parsed is parked, so no handler meets one.
         """

@@ -38,10 +38,7 @@ class Course:
         """Whether the log wants to hear of every success."""
 
     async def take(self, run: Run, slot: Slot) -> bool:
-        """Go on with the run. True when the worker is through with it.
-
-        False when a handler set context variables: they are not for the next event, which needs another task.
-        """
+        """Go on with the run. True when the worker is through with it; else it needs another task."""
         while True:
             finished = await self._next(run, slot)
             run.position += 1
@@ -50,8 +47,12 @@ class Course:
                 return True
             if run.suspect:
                 await self._settled()
-            if contextvars.copy_context() != self.context:
+            if not self.is_clean():
                 return False
+
+    def is_clean(self) -> bool:
+        """False when a handler has set context variables, which are not for the next event."""
+        return contextvars.copy_context() == self.context
 
     async def _next(self, run: Run, slot: Slot) -> Finished:
         if run.lost or monotonic() >= run.deadline:

@@ -128,6 +128,7 @@ class Executors:
                 raise
             if not through:
                 self._waiting.appendleft(run)
+            if not self._course.is_clean():
                 return
             turns += 1
             if turns % YIELD_EVERY == 0:
