@@ -10,14 +10,16 @@ from kirimhook.receiver.answers import NOT_FOUND, TOO_LARGE, Answer
 from kirimhook.receiver.bodies import Bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from kirimhook.contract.headers import DeliveryHeaders
     from kirimhook.observe import Meter, Observer
-    from kirimhook.receiver.bodies import Message, Receive, Send
+    from kirimhook.receiver.bodies import Message, Receive
     from kirimhook.receiver.reception import Reception
     from kirimhook.settings import ReceiverSettings
+
+    Send = Callable[[Message], Awaitable[None]]
 
 ONE_WRITE = "kirimhook.one_write"
 """An ASGI extension of our own server: `write(status, rest)` writes a whole answer, or returns False."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from kirimhook.receiver.bodies import Message, Receive, Send
+    from kirimhook.receiver.asgi import Send
+    from kirimhook.receiver.bodies import Message, Receive
     from kirimhook.receiver.hooks import Hooks
     from kirimhook.receiver.inbox import Inbox
     from kirimhook.receiver.model import InboundEvent
@@ -142,7 +143,14 @@ class Receiver:
         from kirimhook.receiver.worker import Worker
 
         parts = self._parts
-        self._worker = Worker(parts.inbox, self._hooks, settings=parts.settings, meter=parts.meter, clock=parts.clock)
+        self._worker = Worker(
+            parts.inbox,
+            self._hooks,
+            settings=parts.settings,
+            meter=parts.meter,
+            observer=parts.observer,
+            clock=parts.clock,
+        )
         self._worker.start()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
