@@ -1,0 +1,77 @@
+"""The command line: where the commands are registered, and where what they could not do becomes one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from kirimhook import __version__
+from kirimhook.cli import explain, inbox, serve, trigger, work
+from kirimhook.cli.failure import Exit, Failure
+
+commands = typer.Typer(
+    name="kirimhook",
+    help="Webhooks done properly: verify, store in one atomic write, ack in milliseconds, work later.",
+    epilog="Exit codes: 0 done, 1 the answer is no or it failed, 2 the command line makes no sense.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they show local variables, secrets and bodies among them
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+commands.command(epilog=serve.EXAMPLES)(serve.serve)
+commands.command(epilog=work.EXAMPLES)(work.work)
+commands.add_typer(inbox.inbox, name="inbox")
+commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
+commands.command(epilog=explain.EXAMPLES)(explain.explain)
+# a further command is registered here
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"kirimhook {__version__}\n")
+        raise typer.Exit
+
+
+@commands.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Shown by `--help`."""
+
+
+def app() -> None:
+    """Run the command line. Always raises SystemExit."""
+    command = typer.main.get_command(commands)
+    try:
+        code = command.main(prog_name="kirimhook", standalone_mode=False)
+    except Failure as failure:
+        sys.exit(_say(str(failure), failure.code))
+    except TyperException as error:
+        sys.exit(_refuse(error))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = None  # or Python would complain again while exiting
+        sys.exit(Exit.NO)
+    sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _refuse(error: TyperException) -> int:
+    """A command line that Typer did not understand; for a group alone its message is the help."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if not message:  # no arguments at all: Typer has printed the help
+        return error.exit_code
+    if context is None:
+        return _say(message, error.exit_code)
+    return _say(f"{message.rstrip('.')} (see {context.command_path} --help)", error.exit_code)
+
+
+def _say(message: str, code: int) -> int:
+    sys.stderr.write(f"kirimhook: {message}\n")
+    return int(code)

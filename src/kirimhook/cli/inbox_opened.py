@@ -1,0 +1,55 @@
+"""The inbox that an operator's command works on: one that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from kirimhook.backends import open_inbox
+from kirimhook.backends.sqlite.settings import SQLiteSettings
+from kirimhook.cli.failure import Failure, misuse
+from kirimhook.receiver.inbox import Inbox, InboxUnavailable
+
+T = TypeVar("T")
+
+DEFAULT = "sqlite:///inbox.db"
+VARIABLE = "KIRIMHOOK_INBOX"
+
+InboxUrl = Annotated[
+    str, typer.Option("--inbox", envvar=VARIABLE, help="Where events are stored.", metavar="URL", show_default=True)
+]
+
+
+def with_inbox(url: str, work: Callable[[Inbox], Awaitable[T]], **options: Any) -> T:
+    """Open the inbox, do `work` with it, close it. Raises `Failure`: also for one that does not exist."""
+    inbox = existing(url, **options)
+    try:
+        return asyncio.run(_within(inbox, work))
+    except InboxUnavailable as error:
+        raise Failure(f"the inbox {url} cannot be used: {error}") from error
+
+
+def existing(url: str, **options: Any) -> Inbox:
+    """Not opened yet. Raises `Failure` for a file that is not there: a typing error must not make an empty inbox."""
+    try:
+        settings = SQLiteSettings.from_url(url, **options) if url.startswith("sqlite:") else None
+        inbox = open_inbox(url, **options)
+    except ValueError as error:
+        raise misuse(str(error)) from None
+    if settings is not None and settings.in_memory:
+        raise misuse("an inbox in memory ends with its process: there is nothing to look at")
+    if settings is not None and not Path(settings.path).is_file():
+        raise Failure(f"there is no inbox {settings.path}: name it with --inbox, or {VARIABLE}")
+    return inbox
+
+
+async def _within(inbox: Inbox, work: Callable[[Inbox], Awaitable[T]]) -> T:
+    try:
+        await inbox.open()
+        return await work(inbox)
+    finally:
+        await inbox.close()

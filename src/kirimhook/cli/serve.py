@@ -1,0 +1,123 @@
+"""`kirimhook serve`: receive webhooks and handle them, in one process or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kirimhook.cli import serving_options as given
+from kirimhook.cli.failure import misuse
+from kirimhook.cli.inbox_opened import DEFAULT
+from kirimhook.cli.logs import LogLevel, configure
+
+if TYPE_CHECKING:
+    from kirimhook.serving.server import Tls
+
+USUAL = given.USUAL
+MOST_PROCESSES = 64
+
+
+EXAMPLES = """Examples:
+
+  KIRIM_WEBHOOK_SECRETS=whsec_… kirimhook serve receiver:hooks
+
+  kirimhook serve receiver:hooks --port 8443 --tls-cert server.pem --tls-key server.key --secrets-file secrets.txt
+
+  kirimhook serve app.webhooks:hooks --workers 4 --inbox sqlite:////var/lib/kirim/inbox.db --log-format json
+
+Exit codes: 0 told to stop and did, 1 it could not start or go on, 2 the command line makes no sense, 130 and 143 told
+to stop twice."""
+
+
+def serve(  # noqa: PLR0913  # options
+    hooks: given.HooksAt,
+    host: Annotated[str, typer.Option("--host", rich_help_panel=given.SERVING)] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="0: any free port.", rich_help_panel=given.SERVING)
+    ] = 8080,
+    path: Annotated[
+        str, typer.Option("--path", help="Everything else is 404.", rich_help_panel=given.SERVING)
+    ] = "/kirim-webhook",
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-cert", help="Certificate chain (PEM). Without it: plain HTTP.", rich_help_panel=given.SERVING
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="Its key (PEM).", rich_help_panel=given.SERVING)
+    ] = None,
+    secrets_file: given.SecretsFile = None,
+    max_body: given.MaxBody = USUAL.max_body,
+    inbox: given.Inbox = DEFAULT,
+    dedupe_days: given.DedupeDays = 32,
+    payload_days: given.PayloadDays = 7,
+    identity: given.IdentityMode = USUAL.identity,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=MOST_PROCESSES,
+            help="Processes that receive and handle.",
+            rich_help_panel=given.WORKING,
+        ),
+    ] = 1,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Receive and store only.", rich_help_panel=given.WORKING)
+    ] = False,
+    concurrency: given.Concurrency = USUAL.concurrency,
+    attempts: given.Attempts = USUAL.attempts,
+    handler_timeout: given.HandlerTimeout = USUAL.handler_timeout,
+    drain: given.Drain = USUAL.drain_timeout,
+    test_events: given.TestEvents = USUAL.dispatch_test_events,
+    admin_port: given.AdminPort = 9090,
+    admin_host: given.AdminHost = "127.0.0.1",
+    no_admin: given.NoAdmin = False,
+    log_format: given.Format = None,
+    log_level: given.Level = LogLevel.INFO,
+) -> None:
+    """Receive webhooks: verify, store, acknowledge, then handle them with HOOKS.
+
+    SIGTERM and SIGINT: finish what was begun, then exit with 0; a second one ends at once (130, 143).
+    SIGHUP: read the secrets and the certificate again.
+    """
+    settings = given.settings_from(
+        identity=identity,
+        max_body=max_body,
+        concurrency=concurrency,
+        attempts=attempts,
+        handler_timeout=handler_timeout,
+        drain_timeout=drain,
+        dispatch_test_events=test_events,
+    )
+    if workers > 1 and ":memory:" in inbox:
+        raise misuse("an inbox in memory belongs to one process: --workers 1")
+    from kirimhook.cli.running import run
+    from kirimhook.serving.options import Address, Listen, Options
+
+    tls = _tls(tls_cert, tls_key)
+    configure(log_format, log_level)
+    run(
+        lambda: Options(
+            inbox=inbox,
+            inbox_options={"dedupe_days": dedupe_days, "payload_days": payload_days},
+            listen=Listen(Address(host, port), path, tls),
+            work=not no_worker,
+            secrets_file=str(secrets_file) if secrets_file is not None else None,
+            admin=None if no_admin else Address(admin_host, admin_port),
+            processes=workers,
+            settings=settings,
+        ),
+        hooks,
+    )
+
+
+def _tls(certificate: Path | None, key: Path | None) -> Tls | None:
+    from kirimhook.serving.server import Tls
+
+    if (certificate is None) != (key is None):
+        raise misuse("--tls-cert and --tls-key go together")
+    return Tls(certificate, key) if certificate is not None and key is not None else None

@@ -1,0 +1,96 @@
+"""Options that `serve` and `work` share, described by the settings they set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kirimhook.cli.failure import misuse
+from kirimhook.cli.inbox_opened import VARIABLE
+from kirimhook.cli.logs import LogFormat, LogLevel
+from kirimhook.contract.events import Identity
+from kirimhook.settings import ReceiverSettings, SettingsError, described
+
+USUAL = ReceiverSettings()
+_ABOUT = described(ReceiverSettings)
+
+SERVING = "Where it listens"
+STORING = "What it keeps"
+WORKING = "How it works"
+WATCHING = "How it is watched"
+
+
+def about(name: str) -> str:
+    """The one description that a setting has."""
+    return _ABOUT[name][1].about
+
+
+HooksAt = Annotated[
+    str, typer.Argument(help="Your handlers: module:attribute, from the working folder.", metavar="HOOKS")
+]
+Inbox = Annotated[
+    str,
+    typer.Option("--inbox", envvar=VARIABLE, metavar="URL", help="Where events are stored.", rich_help_panel=STORING),
+]
+SecretsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--secrets-file",
+        help="One secret a line; read again when it changes, and on SIGHUP. Without it: $KIRIM_WEBHOOK_SECRETS.",
+        rich_help_panel=SERVING,
+    ),
+]
+DedupeDays = Annotated[
+    float,
+    typer.Option("--dedupe-days", help="How long an event is remembered; at least 7.", rich_help_panel=STORING),
+]
+PayloadDays = Annotated[
+    float,
+    typer.Option("--payload-days", help="How long the body of a finished event is kept.", rich_help_panel=STORING),
+]
+IdentityMode = Annotated[Identity, typer.Option("--identity", help=about("identity"), rich_help_panel=STORING)]
+MaxBody = Annotated[int, typer.Option("--max-body", metavar="BYTES", help=about("max_body"), rich_help_panel=SERVING)]
+Concurrency = Annotated[int, typer.Option("--concurrency", help=about("concurrency"), rich_help_panel=WORKING)]
+Attempts = Annotated[int, typer.Option("--attempts", help=about("attempts"), rich_help_panel=WORKING)]
+HandlerTimeout = Annotated[
+    float,
+    typer.Option("--handler-timeout", metavar="SECONDS", help=about("handler_timeout"), rich_help_panel=WORKING),
+]
+Drain = Annotated[
+    float, typer.Option("--drain", metavar="SECONDS", help=about("drain_timeout"), rich_help_panel=WORKING)
+]
+TestEvents = Annotated[bool, typer.Option("--test-events", help=about("dispatch_test_events"), rich_help_panel=WORKING)]
+AdminPort = Annotated[
+    int,
+    typer.Option(
+        "--admin-port",
+        min=0,
+        max=65_535,
+        help="/healthz /readyz /metrics /status. 0: any free port.",
+        rich_help_panel=WATCHING,
+    ),
+]
+AdminHost = Annotated[
+    str, typer.Option("--admin-host", help="It asks for no password: keep it private.", rich_help_panel=WATCHING)
+]
+NoAdmin = Annotated[bool, typer.Option("--no-admin", help="No admin port.", rich_help_panel=WATCHING)]
+Format = Annotated[
+    LogFormat | None,
+    typer.Option(
+        "--log-format", help="On stderr; without it: console on a terminal, else json.", rich_help_panel=WATCHING
+    ),
+]
+Level = Annotated[
+    LogLevel,
+    typer.Option("--log-level", help="debug logs every ack and every handled event.", rich_help_panel=WATCHING),
+]
+
+
+def settings_from(**given: object) -> ReceiverSettings:
+    """Raises `Failure`, naming the setting, for a value that it cannot have."""
+    try:
+        return ReceiverSettings(**given)  # type: ignore[arg-type]  # checked there, by type and by range
+    except SettingsError as error:
+        raise misuse(str(error)) from None

@@ -1,0 +1,229 @@
+"""Several processes on one socket: started, restarted when they crash, stopped together, and totalled.
+
+The supervisor runs no user's code and opens no inbox: it has nothing of its own that could fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kirimhook.observe import Observer
+from kirimhook.receiver.admin.report import Fleet, Totals
+from kirimhook.serving.children import Child
+from kirimhook.serving.options import Options, ServeError
+from kirimhook.serving.process import open_sockets, start_admin, tell_started
+from kirimhook.serving.server import DRAIN
+from kirimhook.serving.signals import Signals
+
+if TYPE_CHECKING:
+    from kirimhook.serving.listening import Listener
+
+ANSWER = 1.5
+"""Seconds a child has to report before what it said last stands for it."""
+MARGIN = 5.0
+"""Seconds beyond its own bounds that a draining child may take before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Seconds before a child is replaced; doubled while replacements do not live long."""
+
+    shortest: float = 0.2
+    longest: float = 30.0
+    long_life: float = 30.0
+    hopeless: int = 6
+    """So many in a row that never served, while no other serves either, end the whole."""
+
+    def before(self, failures: int) -> float:
+        return float(min(self.shortest * 2.0 ** max(failures - 1, 0), self.longest))
+
+
+class Slot:
+    """The place of one child, and of those that come after it."""
+
+    def __init__(self) -> None:
+        self.child: Child | None = None
+        self.failures = 0
+        """Children in a row that did not live long."""
+        self.stillborn = 0
+        """Of these, in a row, that never served."""
+
+
+def supervise(options: Options, command: Sequence[str], backoff: Backoff | None = None) -> int:
+    """Run `command` `options.processes` times until told to stop; the exit code. Raises `ServeError`."""
+    return asyncio.run(Supervisor(options, command, backoff or Backoff()).run())
+
+
+class Supervisor:
+    """Runs once."""
+
+    def __init__(self, options: Options, command: Sequence[str], backoff: Backoff) -> None:
+        self._options = options
+        self._command = command
+        self._backoff = backoff
+        self._observer = Observer()
+        self._slots = [Slot() for _ in range(options.processes)]
+        self._ended = Totals()
+        self._restarts = 0
+        self._began = time.time()
+        self._failure = ""
+
+    async def run(self) -> int:
+        self._signals = Signals(self._refresh, self._end_now)
+        self._stopping = self._signals.stopping
+        self._sockets = open_sockets(self._options)
+        keeping: list[asyncio.Task[None]] = []
+        admin: Listener | None = None
+        try:
+            keeping = await self._start_all()
+            admin = await start_admin(self._sockets.admin, self._fleet)
+            if keeping:
+                tell_started(self._observer, self._options, self._sockets)
+            await self._stopping.wait()
+        finally:
+            clean = await self._stop_all(keeping)
+            if admin is not None:
+                await admin.stop()
+        if self._failure:
+            raise ServeError(self._failure)
+        self._observer.event("serve.stopped")
+        return 0 if clean else 1
+
+    async def _start_all(self) -> list[asyncio.Task[None]]:
+        """The first alone: what is wrong with the command is then said once, and the inbox is made once."""
+        for slots in (self._slots[:1], self._slots[1:]):
+            await asyncio.gather(*(self._start(slot) for slot in slots))
+            ready = asyncio.gather(*(slot.child.ready() for slot in slots if slot.child is not None))
+            if await _first(self._stopping, ready):
+                return []
+            if not all(await ready):
+                self._give_up("a process could not start; what it said is above")
+                return []
+        return [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+
+    async def _start(self, slot: Slot) -> None:
+        slot.child = await Child.start(self._command, self._sockets.public)
+        self._observer.event("process.started", child=slot.child.pid)
+        if self._stopping.is_set():
+            slot.child.stop()
+
+    async def _keep(self, slot: Slot) -> None:
+        """Replace the child of this place whenever it ends, until all shall stop."""
+        while slot.child is not None:
+            began, child = time.monotonic(), slot.child
+            served = await child.ready()
+            code = await child.ended()
+            if self._stopping.is_set():
+                return
+            await self._bury(slot, child)
+            delay = self._delay(slot, served=served, lived=time.monotonic() - began)
+            self._observer.event("process.ended", child=child.pid, how=_how(code), restart_in=delay)
+            if self._stopping.is_set() or await _happens(self._stopping, delay):
+                return
+            self._restarts += 1
+            await self._start(slot)
+
+    def _delay(self, slot: Slot, *, served: bool, lived: float) -> float:
+        long = served and lived >= self._backoff.long_life
+        slot.failures = 0 if long else slot.failures + 1
+        slot.stillborn = 0 if served else slot.stillborn + 1
+        if slot.stillborn >= self._backoff.hopeless and not any(map(_serves, self._slots)):
+            self._give_up(f"processes could not be started {slot.stillborn} times in a row")
+        return self._backoff.before(slot.failures)
+
+    async def _bury(self, slot: Slot, child: Child) -> None:
+        """Its counts stay."""
+        slot.child = None
+        if child.last is not None:
+            self._ended = self._ended.plus_ended(child.last)
+        await child.close()
+
+    def _give_up(self, why: str) -> None:
+        self._failure = why
+        self._stopping.set()
+
+    async def _stop_all(self, keeping: list[asyncio.Task[None]]) -> bool:
+        """Whether every child drained by itself, within its bounds."""
+        self._observer.event("serve.stopping", signal=self._signals.stopped_by or None)
+        self._stopping.set()
+        if self._sockets.public is not None:
+            self._sockets.public.close()  # or new connections would queue up with nobody to take them
+        children = [slot.child for slot in self._slots if slot.child is not None]
+        for child in children:
+            child.stop()
+        clean = await self._wait_for(children)
+        await asyncio.gather(*keeping)
+        for slot in self._slots:
+            if slot.child is not None:
+                await slot.child.close()
+        return clean
+
+    async def _wait_for(self, children: list[Child]) -> bool:
+        if not children:
+            return True
+        bound = max(DRAIN, self._options.settings.drain_timeout) + MARGIN
+        waiting = [asyncio.create_task(child.ended()) for child in children]
+        _, late = await asyncio.wait(waiting, timeout=bound)
+        if late:
+            for child in children:
+                child.kill()
+            await asyncio.wait(waiting)
+            self._observer.event("process.killed", processes=len(late), after=bound)
+        return all(task.result() == 0 for task in waiting)
+
+    def _refresh(self) -> None:
+        for slot in self._slots:
+            if slot.child is not None:
+                slot.child.refresh()
+
+    def _end_now(self, code: int) -> None:
+        for slot in self._slots:
+            if slot.child is not None:
+                slot.child.kill()
+        os._exit(code)
+
+    async def _fleet(self) -> Fleet:
+        asked = [slot.child for slot in self._slots if slot.child is not None]
+        answered = dict(zip(asked, await asyncio.gather(*(child.ask(ANSWER) for child in asked)), strict=True))
+        # one that was buried while the others were asked is in `_ended` now, and must not count twice
+        there = [child for slot in self._slots if (child := slot.child) is not None and child.last is not None]
+        return Fleet(
+            self._began,
+            time.time(),
+            self._options.processes,
+            tuple(child.last for child in there if child.last is not None),
+            self._ended,
+            self._restarts,
+            sum(not answered.get(child, False) for child in there),
+            self._stopping.is_set(),
+        )
+
+
+def _serves(slot: Slot) -> bool:
+    return slot.child is not None and slot.child.is_ready
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+async def _first(event: asyncio.Event, other: asyncio.Future[list[bool]]) -> bool:
+    """Wait for either; whether it was the event."""
+    waiting: asyncio.Future[Any] = asyncio.ensure_future(event.wait())
+    await asyncio.wait([waiting, other], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return event.is_set()
+
+
+async def _happens(event: asyncio.Event, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
