@@ -6,10 +6,11 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
+from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.locks import NoLock, WriterLock
-from kirimhook.backends.sqlite.schema import connect, identity, prepare
+from kirimhook.backends.sqlite.paths import Identity, identity, make_file, make_folder, remove_if_same, sidecars
+from kirimhook.backends.sqlite.schema import connect, prepare
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.receiver.inbox import InboxUnavailable
 
@@ -21,74 +22,110 @@ class DatabaseFile:
 
     def __init__(self, settings: SQLiteSettings) -> None:
         self._settings = settings
+        self._path = settings.path
         self._lock: WriterLock | NoLock | None = None
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity | None = None
+        self._sidecars: dict[str, Identity | None] = {}
+        self._in_doubt = False
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[sqlite3.Connection]:
-        """The connection, while no other process writes.
+        """The connection, while no other process writes. What was committed in it counts only if it returns.
 
         Raises sqlite3.Error, OSError, `InboxUnavailable`.
         """
         try:
             with self._held_lock():
-                yield self._opened()
+                try:
+                    yield self._opened()
+                    self._check_in_place()
+                except (sqlite3.Error, OSError, InboxUnavailable) as error:
+                    self._in_doubt = self._in_doubt or unavailable(error).reason == "io_error"
+                    self._forget_connection()
+                    raise
         except (sqlite3.Error, OSError, InboxUnavailable):
-            self._forget()
+            self._forget_lock()
             raise
 
     def close(self) -> None:
         """Under the lock, because the last connection to close checkpoints."""
         try:
-            with self._held_lock():
-                self._forget()
+            if self._connection is not None:
+                with self._held_lock():
+                    self._close_connection()
         except OSError:
-            self._forget()
+            self._close_connection()
+        self._forget_lock()
 
     def _held_lock(self) -> WriterLock | NoLock:
         if self._lock is None and self._settings.in_memory:
             self._lock = NoLock()
         elif self._lock is None:
-            _make_folder(self._settings.path)
-            self._lock = WriterLock(self._settings.path)
+            make_folder(self._path)
+            self._lock = WriterLock(self._path)
         return self._lock
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is not None and self._was_replaced():
-            logger.error("inbox.replaced", extra={"kirimhook": {"path": self._settings.path}})
+            logger.error("inbox.replaced", extra={"kirimhook": {"path": self._path}})
             self._close_connection()
-        if self._connection is None:
-            connection = connect(self._settings, writing=True)
-            try:
-                prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-            self._identity = identity(self._settings.path)
-        return self._connection
+        return self._connection or self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        in_memory = self._settings.in_memory
+        self._identity = None if in_memory else make_file(self._path)
+        connection = connect(self._settings, "rw")
+        try:
+            prepare(connection, self._settings)
+            if self._in_doubt:
+                _make_certain(connection)
+            self._sidecars = {} if in_memory else sidecars(self._path)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._in_doubt = connection, False
+        self._check_in_place()
+        return connection
+
+    def _check_in_place(self) -> None:
+        """A file that was deleted or moved still takes writes, and loses them."""
+        if self._was_replaced():
+            raise InboxUnavailable("replaced", "the file was deleted or moved while it was in use")
 
     def _was_replaced(self) -> bool:
-        """A file that was deleted or moved still takes writes, and loses them."""
-        return not self._settings.in_memory and identity(self._settings.path) != self._identity
+        return not self._settings.in_memory and identity(self._path) != self._identity
 
-    def _forget(self) -> None:
+    def _forget_connection(self) -> None:
         """What is in memory only must outlive its errors."""
-        if self._settings.in_memory and self._lock is not None and self._connection is not None:
-            return
-        self._close_connection()
+        if not self._settings.in_memory:
+            self._close_connection()
+
+    def _forget_lock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def _close_connection(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        with contextlib.suppress(sqlite3.Error, OSError):
+            replaced = self._was_replaced()
+            if replaced:  # into the file that was moved away, or a new one of its name would be given its log
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.close()
+            if replaced:
+                remove_if_same(self._sidecars)
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
 
 
-def _make_folder(path: str) -> None:
-    """The folder of a new inbox, which may hold customers' messages: for its owner only. Raises OSError."""
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _make_certain(connection: sqlite3.Connection) -> None:
+    """Write the log into the file, durably. Raises `InboxUnavailable`, sqlite3.Error.
+
+    After a failed write or sync the log can be read and yet not be on the disk: a duplicate of what it holds
+    would be acknowledged for nothing.
+    """
+    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        raise InboxUnavailable("io_error", "after an I/O error the log could not be written back yet")

@@ -11,6 +11,8 @@ import fcntl
 import os
 from types import TracebackType
 
+from kirimhook.backends.sqlite.paths import identity
+
 
 class WriterLock:
     """A fair lock between processes, of two `flock`s: whoever waits holds the turnstile.
@@ -21,15 +23,16 @@ class WriterLock:
     """
 
     def __init__(self, path: str) -> None:
-        self._turnstile = _open(f"{path}-turn")
-        self._lock = _open(f"{path}-lock")
+        self._path = path
+        self._turnstile = self._lock = -1
+        self._open()
 
     def __enter__(self) -> None:
-        fcntl.flock(self._turnstile, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        finally:
-            fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+        self._acquire()
+        while not self._in_place():
+            self.close()
+            self._open()
+            self._acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -37,8 +40,31 @@ class WriterLock:
         fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        os.close(self._turnstile)
-        os.close(self._lock)
+        """Lets go of the lock too."""
+        for descriptor in (self._turnstile, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._turnstile = self._lock = -1
+
+    def _open(self) -> None:
+        try:
+            self._turnstile = _open(f"{self._path}-turn")
+            self._lock = _open(f"{self._path}-lock")
+        except OSError:
+            self.close()
+            raise
+
+    def _acquire(self) -> None:
+        fcntl.flock(self._turnstile, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+
+    def _in_place(self) -> bool:
+        """A lock file that somebody deleted keeps nobody out who comes later."""
+        held = os.fstat(self._lock)
+        return identity(f"{self._path}-lock") == (held.st_dev, held.st_ino)
 
 
 class NoLock:

@@ -7,13 +7,18 @@ lease sits, with its token, on the first row of its lane; the rows behind it hav
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import sqlite3
-from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
 
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.receiver.inbox import InboxUnavailable
 
+APPLICATION = 0x6B68696E
+"""Marks the file as ours, whatever other tables its owner keeps in it."""
 VERSION = 1
 
 TABLES = """
@@ -54,15 +59,25 @@ CREATE TABLE finished (
 CREATE INDEX finished_notable ON finished (state, number) WHERE state <> 'done';
 CREATE TABLE tally (state TEXT PRIMARY KEY, events INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO tally VALUES ('done', 0), ('parked', 0), ('unhandled', 0), ('skipped', 0);
+CREATE TABLE sources (
+    name TEXT PRIMARY KEY           -- other than the documented ones
+) WITHOUT ROWID;
 CREATE TABLE control (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 INSERT INTO sqlite_sequence VALUES ('events', 0);
 """
+SOURCES = ("meta", "kirim", "")
+"""Those of the contract, and none; `sources` holds the others that came."""
+NAMES = frozenset({"events", "payloads", "queue", "finished", "tally", "sources", "control"})
 
 
-def connect(settings: SQLiteSettings, *, writing: bool) -> sqlite3.Connection:
-    """A connection that commits only when told. Raises sqlite3.Error."""
+def connect(settings: SQLiteSettings, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """A connection that commits only when told, to a file that is there. Raises sqlite3.Error.
+
+    One to read with never checkpoints, not even as the last to close.
+    """
     connection = sqlite3.connect(
-        settings.path,
+        ":memory:" if settings.in_memory else f"file://{quote(os.fsencode(settings.path))}?mode={mode}",
+        uri=True,
         timeout=settings.busy_timeout,
         isolation_level=None,
         check_same_thread=False,  # each is used by one thread at a time; close may come from another
@@ -71,38 +86,54 @@ def connect(settings: SQLiteSettings, *, writing: bool) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.create_function("lane_of", 1, lane_of, deterministic=True)
-        if writing:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
-            connection.execute("PRAGMA journal_size_limit = 67108864")
-            connection.execute("PRAGMA cache_size = -65536")
-        else:
-            connection.execute("PRAGMA query_only = ON")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables in a new file. Raises `InboxUnavailable` for a file of another or a newer kind."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == VERSION:
-        return
-    if version > VERSION:
+def prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
+    """Make it fit for writing, with tables. Raises sqlite3.Error, and `InboxUnavailable` for a file of another
+    or a newer kind, which it leaves as it was."""
+    version = _version(connection)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -65536")
+    if version == 0:
+        _make_tables(connection)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Of the tables; 0 where there are none."""
+    application, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
+    if application == APPLICATION and version > VERSION:
         raise InboxUnavailable("newer_schema", f"the inbox has schema {version}, this kirimhook knows {VERSION}")
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
-        raise InboxUnavailable("foreign_file", "the file holds a table `events` that is not an inbox's")
+    if application == APPLICATION:
+        return version
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if application or version or tables & NAMES:
+        raise InboxUnavailable("foreign_file", "the file is a database of another program")
+    return 0
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):  # SQLite may have done it already
+            connection.execute("ROLLBACK")
         raise
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def lane_of(ordering_key: str | None) -> int | None:
@@ -111,12 +142,3 @@ def lane_of(ordering_key: str | None) -> int | None:
         return None
     digest = hashlib.blake2b(ordering_key.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """Which file the path names now; None when there is none. Raises OSError."""
-    try:
-        status = Path(path).stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
