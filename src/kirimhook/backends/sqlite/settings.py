@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 from urllib.parse import parse_qsl
 
 Synchronous = Literal["FULL", "OFF"]
 MINIMUM_DEDUPE_DAYS = 7
 """Guide, step 4: 7 days covers all retry windows."""
+NUMBERS = ("dedupe_days", "payload_days", "max_waiting", "max_waiting_bytes", "commit_bound", "busy_timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,12 @@ class SQLiteSettings:
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path: a SQLite inbox needs a file name, as in sqlite:///inbox.db")
+        for name in NUMBERS:
+            _check_number(name, getattr(self, name))
         if self.dedupe_days < MINIMUM_DEDUPE_DAYS:
             raise ValueError(f"dedupe_days: at least {MINIMUM_DEDUPE_DAYS}, or a late retry is handled twice")
-        if not 0 < self.payload_days <= self.dedupe_days:
-            raise ValueError("payload_days: above 0, and no more than dedupe_days")
-        for name in ("max_waiting", "max_waiting_bytes", "commit_bound", "busy_timeout"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: must be above 0")
+        if self.payload_days > self.dedupe_days:
+            raise ValueError("payload_days: no more than dedupe_days")
         if self.synchronous not in get_args(Synchronous):
             raise ValueError("synchronous: FULL or OFF")
 
@@ -60,9 +62,18 @@ class SQLiteSettings:
             raise ValueError(f"inbox options: unknown {sorted(unknown)}; known: {', '.join(sorted(types))}")
         return cls(location.removeprefix("sqlite:///"), **(given | options))
 
+    def anchored(self) -> Self:
+        """The same file, also when the process changes its working folder."""
+        return self if self.in_memory else replace(self, path=str(Path(self.path).absolute()))
+
     @property
     def in_memory(self) -> bool:
         return self.path == ":memory:"
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"{name}: must be a number above 0, not {value!r}")
 
 
 def _converted(name: str, text: str, kind: str) -> Any:
