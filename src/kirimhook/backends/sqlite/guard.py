@@ -11,7 +11,7 @@ from typing import Any, Self
 FORBIDDEN = frozenset({
     "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH", "PRAGMA", "VACUUM",
 })  # fmt: skip
-FIRST_WORD = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*([A-Za-z]+)?", re.DOTALL)
+FIRST_WORD = re.compile(r"(?:[\s\ufeff;]|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*([A-Za-z]+)?", re.DOTALL)
 """Past blanks, comments and empty statements, as SQLite reads them."""
 
 
@@ -37,6 +37,8 @@ class GuardedTransaction:
         """Run one statement and return its rows. Raises `NotInTransaction`, sqlite3.Error."""
         if self._connection is None:
             raise NotInTransaction("this transaction ended when its handler returned")
+        if not self._connection.in_transaction:
+            raise NotInTransaction("a statement before this one rolled the transaction back")
         word = FIRST_WORD.match(sql)
         if word and (word[1] or "").upper() in FORBIDDEN:
             raise NotInTransaction(f"a handler may not run {word[1].upper()}: the inbox ends its transaction")

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from kirimhook.backends.sqlite.guard import GuardedTransaction
+from kirimhook.backends.sqlite.failures import is_storage
+from kirimhook.backends.sqlite.guard import GuardedTransaction, NotInTransaction
 from kirimhook.receiver.inbox import Transaction
 from kirimhook.receiver.model import (
     Done,
@@ -29,12 +30,12 @@ from kirimhook.receiver.model import (
 )
 
 ROWS = """
-SELECT number, lane, visible_at, token, attempts FROM queue
+SELECT number, lane, visible_at, token, attempts, crashes, reason FROM queue
 WHERE number IN (SELECT value FROM json_each(?))"""
 FINISH = "INSERT INTO finished (number, state, at, attempts, reason) VALUES (?, ?, ?, ?, ?)"
 REMOVE = "DELETE FROM queue WHERE number IN (SELECT value FROM json_each(?))"
 CARRY = "UPDATE queue SET token = ?, visible_at = ? WHERE number = ?"
-DELAY = "UPDATE queue SET token = NULL, visible_at = ?, attempts = ?, crashes = 0, reason = ? WHERE number = ?"
+DELAY = "UPDATE queue SET token = NULL, visible_at = ?, attempts = ?, crashes = ?, reason = ? WHERE number = ?"
 WAKE = """
 UPDATE queue SET visible_at = ? WHERE visible_at IS NULL AND number IN (
     SELECT (SELECT min(number) FROM queue WHERE lane = wanted.value) FROM json_each(?) AS wanted)"""
@@ -55,6 +56,8 @@ class Row(NamedTuple):
     visible_at: int | None
     token: int | None
     attempts: int
+    crashes: int
+    reason: str | None
 
 
 class Plan:
@@ -88,21 +91,24 @@ class Plan:
         outcome = settlement.outcome
         state = after(EventState.RUNNING, MOVES[type(outcome)])
         attempted = not isinstance(outcome, Unhandled | Skipped)
-        reason = outcome.reason if isinstance(outcome, Parked) else None
+        reason = _storable(outcome.reason) if isinstance(outcome, Parked) else None
         self.finished.append((row.number, state, self._now, row.attempts + attempted, reason))
-        if settlement.then is not None:
-            self.carried[settlement.then] = (settlement.token, until)
-        elif row.lane is not None:
+        if row.lane is None:
+            return
+        following = self._rows.get(settlement.then or 0)
+        if following is not None and following.lane == row.lane:
+            self.carried[following.number] = (settlement.token, until)
+        else:
             self.lanes.add(row.lane)
 
     def _delay(self, settlement: Settlement, row: Row) -> None:
         match settlement.outcome:
             case RetryAt(at, reason):
-                self.delayed.append((at, row.attempts + 1, reason, row.number))
+                self.delayed.append((at, row.attempts + 1, 0, _storable(reason), row.number))
             case SnoozeUntil(at):
-                self.delayed.append((at, row.attempts, None, row.number))
-            case Released():
-                self.delayed.append((self._now, row.attempts, None, row.number))
+                self.delayed.append((at, row.attempts, 0, row.reason, row.number))
+            case Released():  # not begun, so what is known about it stays
+                self.delayed.append((self._now, row.attempts, row.crashes, row.reason, row.number))
 
     def write(self, connection: sqlite3.Connection) -> None:
         numbers = [row[0] for row in self.finished]
@@ -122,7 +128,7 @@ class Plan:
 
 def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: int) -> list[bool]:
     """End events in the order given; False where the lease was lost."""
-    numbers = [settlement.number for settlement in settlements]
+    numbers = [number for one in settlements for number in (one.number, one.then) if number is not None]
     rows = map(Row._make, connection.execute(ROWS, (json.dumps(numbers),)).fetchall())
     plan = Plan({row.number: row for row in rows}, now)
     held = [plan.take(settlement) for settlement in settlements]
@@ -130,8 +136,21 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     return held
 
 
+def _storable(text: str) -> str:
+    """A lone surrogate, which any JSON string and so any traceback can hold, has no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class HandlerFailed(Exception):
-    """The user's code raised `error`, and its effects are rolled back. Whatever it raised, the inbox is well."""
+    """The user's code raised `error`: undo its call. Whatever it raised, the inbox is well."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+class AllRolledBack(Exception):
+    """The user's code undid the whole transaction (`INSERT OR ROLLBACK`), what others had in it too."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(repr(error))
@@ -139,16 +158,26 @@ class HandlerFailed(Exception):
 
 
 def transact(connection: sqlite3.Connection, done: Settlement, work: Callable[[Transaction], object], now: int) -> bool:
-    """Settle and `work`, both or neither. False when the lease was lost. Raises `HandlerFailed`."""
-    connection.execute("SAVEPOINT handler")
+    """Settle and `work`, both or neither. False when the lease was lost.
+
+    Raises `HandlerFailed`, `AllRolledBack`, sqlite3.Error.
+    """
     held = settle(connection, [done], now)[0]
     if held:
-        try:
-            with GuardedTransaction(connection) as transaction:
-                work(transaction)
-        except BaseException as error:
-            connection.execute("ROLLBACK TO handler")
-            connection.execute("RELEASE handler")
-            raise HandlerFailed(error) from error
-    connection.execute("RELEASE handler")
+        _run(connection, work)
     return held
+
+
+def _run(connection: sqlite3.Connection, work: Callable[[Transaction], object]) -> None:
+    error: BaseException | None = None
+    try:
+        with GuardedTransaction(connection) as transaction:
+            work(transaction)
+    except BaseException as raised:  # it is the caller's
+        error = raised
+    if not connection.in_transaction:
+        if error is not None and is_storage(error):
+            raise error
+        raise AllRolledBack(error or NotInTransaction("a statement of the handler rolled its transaction back"))
+    if error is not None:
+        raise HandlerFailed(error) from error

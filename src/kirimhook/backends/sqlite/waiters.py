@@ -50,7 +50,7 @@ class Waiters:
             if error is None:
                 future.set_result(value)
             else:
-                future.set_exception(error)
+                future.set_exception(_carried(error))
         self._forget_resolved()
 
     def _forget_resolved(self) -> None:
@@ -67,3 +67,12 @@ class Waiters:
         self._forget_resolved()
         if self._bounded:
             self._timer = self._loop.call_at(self._bounded[0][0], self._expire)
+
+
+def _carried(error: BaseException) -> BaseException:
+    """A future refuses a StopIteration, and would turn a CancelledError into a cancellation of its waiter."""
+    if not isinstance(error, StopIteration | asyncio.CancelledError):
+        return error
+    carried = RuntimeError(f"a handler raised {type(error).__name__}")
+    carried.__cause__ = error
+    return carried

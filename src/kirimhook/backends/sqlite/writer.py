@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from kirimhook.backends.sqlite import intake
 from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.file import DatabaseFile
-from kirimhook.backends.sqlite.settling import HandlerFailed
+from kirimhook.backends.sqlite.settling import AllRolledBack, HandlerFailed
 from kirimhook.backends.sqlite.waiters import Resolution, Waiters
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
@@ -64,7 +64,7 @@ class Writer:
         taken: Callable[[int, int], None],
         committed: Callable[[], None],
     ) -> None:
-        """Calls `taken(events, bytes)` when puts leave the queue, `committed()` after every commit."""
+        """Calls `taken(events, bytes)` when puts leave the queue, `committed()` after a commit of changes."""
         self._file = file
         self._clock = clock
         self._taken = taken
@@ -118,12 +118,11 @@ class Writer:
         try:
             results = self._transaction(live) if live else []
         except Exception as error:  # whatever it is, its waiters have to hear of it
-            trouble = unavailable(error)
-            self._failed(trouble)
-            results = [(entry, None, trouble) for entry in live]
+            self._failed(unavailable(error))
+            results = [(entry, None, unavailable(error)) for entry in live]
         else:
-            self._recovered()
-            self._committed()
+            if live:
+                self._recovered()
         self._tell(results)
         puts = [entry for entry in batch if isinstance(entry, Put)]
         if puts:
@@ -131,16 +130,31 @@ class Writer:
 
     def _transaction(self, batch: list[Put | Call]) -> list[Result]:
         """Raises sqlite3.Error, OSError or `InboxUnavailable`; then nothing of it is promised."""
+        outcast: list[Result] = []
         with self._file.turn() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                results = self._put(connection, [entry for entry in batch if isinstance(entry, Put)])
-                results += [_called(connection, entry) for entry in batch if isinstance(entry, Call)]
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+            before = connection.total_changes
+            while True:
+                try:
+                    results = self._attempt(connection, batch)
+                    break
+                except Outcast as undone:  # without the one that undid it for all
+                    outcast.append((undone.call, None, undone.error))
+                    batch = [entry for entry in batch if entry is not undone.call]
+            changed = connection.total_changes != before
+        if changed:
+            self._committed()
+        return results + outcast
+
+    def _attempt(self, connection: sqlite3.Connection, batch: list[Put | Call]) -> list[Result]:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = self._put(connection, [entry for entry in batch if isinstance(entry, Put)])
+            results += [_called(connection, entry) for entry in batch if isinstance(entry, Call)]
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have done it already
+                connection.execute("ROLLBACK")
+            raise
         return results
 
     def _put(self, connection: sqlite3.Connection, puts: list[Put]) -> list[Result]:
@@ -168,13 +182,27 @@ class Writer:
         self._failing = None
 
 
+class Outcast(Exception):
+    """A call that undid the transaction of all."""
+
+    def __init__(self, call: Call, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.call = call
+        self.error = error
+
+
 def _called(connection: sqlite3.Connection, call: Call) -> Result:
-    """An error of the storage ends the transaction; any other is the call's own."""
+    """An error of the storage ends the transaction; any other is the call's own, and undoes the call."""
+    connection.execute("SAVEPOINT call")
     try:
-        return call, call.work(connection), None
+        value = call.work(connection)
     except (sqlite3.Error, OSError, InboxUnavailable):
         raise
-    except HandlerFailed as failure:
-        return call, None, failure.error
+    except AllRolledBack as undone:
+        raise Outcast(call, undone.error) from undone
     except Exception as error:
-        return call, None, error
+        connection.execute("ROLLBACK TO call")
+        connection.execute("RELEASE call")
+        return call, None, error.error if isinstance(error, HandlerFailed) else error
+    connection.execute("RELEASE call")
+    return call, value, None
