@@ -4,78 +4,78 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from kirimhook.backends.sqlite.schema import SOURCES
 from kirimhook.contract.events import dedupe_key
 from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import FINISHED, EventState
 
-UNFINISHED_FIRST = "queue q JOIN events e ON e.number = q.number LEFT JOIN finished f ON f.number = q.number"
-FINISHED_FIRST = "finished f JOIN events e ON e.number = f.number LEFT JOIN queue q ON q.number = f.number"
-EVERYTHING = "events e LEFT JOIN queue q ON q.number = e.number LEFT JOIN finished f ON f.number = e.number"
-SOURCES = ("meta", "kirim", "")
-FINISHED_TEST = {
-    EventState.DONE: "f.state = 'done'",
-    **{s: f"(f.state = '{s}' AND f.state <> 'done')" for s in FINISHED - {EventState.DONE}},
-}
-"""The second half lets SQLite use the index over all that is not done."""
+AMONG = "IN (SELECT value FROM json_each(?))"
+BY_KEY = "SELECT number FROM events WHERE dedupe_key BETWEEN ? AND ?"
+RUNNING = "(q.token IS NOT NULL AND q.visible_at > ?)"
+MOST_TYPES = 200
+NOTABLE = " AND f.state <> 'done'"
+"""Lets SQLite use the index over all that is not done."""
 
 
 class Query(NamedTuple):
-    """The part of a statement behind SELECT …, with its parameters."""
+    """The part of a statement behind SELECT …, with its parameters.
+
+    It starts from the table with the fewest rows of the states that are wanted: `e` (events), `q` (queue) or
+    `f` (finished), and holds the others only where a condition needs them. `number` is its column to order by.
+    """
 
     tables: str
+    number: str
     condition: str
     parameters: tuple[Any, ...]
 
+    def also(self, condition: str, *parameters: Any) -> Query:
+        both = f"{self.condition} AND {self.number} {condition}"
+        return self._replace(condition=both, parameters=(*self.parameters, *parameters))
+
 
 def select(connection: sqlite3.Connection, where: Filter, now: int) -> Query:
-    """The condition over `e` (events), `q` (queue) and `f` (finished)."""
-    query = _joined(where, now, _known_identity(where))
-    if where.event_id is not None and not _any(connection, query):
-        return _joined(where, now, ("e.event_id = ?", (where.event_id,)))  # a source of its own: a slow look
-    return query
-
-
-def _any(connection: sqlite3.Connection, query: Query) -> bool:
-    sql = f"SELECT 1 FROM {query.tables} WHERE {query.condition} LIMIT 1"
-    return connection.execute(sql, query.parameters).fetchone() is not None
-
-
-def _known_identity(where: Filter) -> tuple[str, tuple[Any, ...]] | None:
-    """By dedupe key, which is indexed and begins alike for all events of one id."""
-    if where.event_id is None:
-        return None
-    starts = [dedupe_key(source, where.event_id, "", b"") for source in SOURCES]
-    condition = " OR ".join("e.dedupe_key BETWEEN ? AND ?" for _ in starts)
-    return f"({condition})", tuple(edge for start in starts for edge in (start, start + b"\xff" * 16))
-
-
-def _joined(where: Filter, now: int, identity: tuple[str, tuple[Any, ...]] | None) -> Query:
-    parts = [part for part in (identity, *_conditions(where, now)) if part]
+    tables, number = _tables(where)
+    parts = list(_conditions(where, now))
+    if where.numbers:
+        parts.append((f"{number} {AMONG}", (json.dumps(where.numbers),)))
+    if where.event_id is not None:
+        numbers = _numbers_of(connection, where.event_id)
+        parts.append((f"{number} {AMONG}", (json.dumps(numbers),)))
     condition = " AND ".join(sql for sql, _ in parts) or "1"
-    return Query(_tables(where), condition, tuple(value for _, values in parts for value in values))
+    return Query(tables, number, condition, tuple(value for _, values in parts for value in values))
 
 
-def _tables(where: Filter) -> str:
-    """Start from the table that holds the fewest rows of these states."""
-    if not where.states or where.event_id is not None or where.numbers:
-        return EVERYTHING
-    if where.states <= FINISHED:
-        return FINISHED_FIRST
-    return UNFINISHED_FIRST if not where.states & FINISHED else EVERYTHING
+def _numbers_of(connection: sqlite3.Connection, event_id: str) -> list[int]:
+    """By dedupe key, which is indexed, and begins alike for all events of one source and id."""
+    others = [name for (name,) in connection.execute("SELECT name FROM sources")]
+    starts = [dedupe_key(source, event_id, "", b"") for source in (*SOURCES, *others)]
+    return [row[0] for start in starts for row in connection.execute(BY_KEY, (start, start + b"\xff" * 16))]
+
+
+def _tables(where: Filter) -> tuple[str, str]:
+    about = where.types or where.received_after is not None or where.received_before is not None
+    if where.states and where.states <= FINISHED:
+        return "finished f" + (" CROSS JOIN events e ON e.number = f.number" if about else ""), "f.number"
+    if where.states and not where.states & FINISHED:
+        return "queue q" + (" CROSS JOIN events e ON e.number = q.number" if about else ""), "q.number"
+    both = " LEFT JOIN queue q ON q.number = e.number LEFT JOIN finished f ON f.number = e.number"
+    return "events e" + (both if where.states else ""), "e.number"
 
 
 def _conditions(where: Filter, now: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     if where.states:
         yield _state_condition(where.states, now)
+    if len(where.types) > MOST_TYPES:
+        raise ValueError(f"a filter takes at most {MOST_TYPES} types")
     if where.types:
         tests = [_type_condition(pattern) for pattern in where.types]
         yield f"({' OR '.join(sql for sql, _ in tests)})", tuple(value for _, value in tests)
-    if where.numbers:
-        yield f"e.number IN ({', '.join('?' * len(where.numbers))})", where.numbers
     if where.received_after is not None:
         yield "e.received_at >= ?", (where.received_after,)
     if where.received_before is not None:
@@ -83,15 +83,17 @@ def _conditions(where: Filter, now: int) -> Iterator[tuple[str, tuple[Any, ...]]
 
 
 def _state_condition(states: frozenset[EventState], now: int) -> tuple[str, tuple[Any, ...]]:
-    tests = [FINISHED_TEST[state] for state in sorted(states & FINISHED)]
-    values: tuple[Any, ...] = ()
+    tests, values = [], []
+    if finished := sorted(states & FINISHED):
+        names = ", ".join(f"'{state}'" for state in finished)
+        tests.append(f"f.state IN ({names})" + (NOTABLE if EventState.DONE not in finished else ""))
     if EventState.RUNNING in states:
-        tests.append("(q.token IS NOT NULL AND q.visible_at > ?)")
-        values += (now,)
+        tests.append(RUNNING)
+        values.append(now)
     if EventState.WAITING in states:
-        tests.append("(q.number IS NOT NULL AND NOT (q.token IS NOT NULL AND q.visible_at > ?))")
-        values += (now,)
-    return f"({' OR '.join(tests)})", values
+        tests.append(f"(q.number IS NOT NULL AND NOT {RUNNING})")
+        values.append(now)
+    return f"({' OR '.join(tests)})", tuple(values)
 
 
 def _type_condition(pattern: str) -> tuple[str, str]:
@@ -109,7 +111,7 @@ def read_cursor(where: Filter, cursor: str) -> int:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
         raw = b""
-    number = int.from_bytes(raw[:8], "big")
+    number = int.from_bytes(raw[:8], "big", signed=True)
     if len(raw) != 16 or raw[8:] != _seal(where, number):
         raise ValueError("this cursor is not of this list: start again without one")
     return number

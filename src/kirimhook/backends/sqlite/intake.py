@@ -12,7 +12,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from kirimhook.backends.sqlite.schema import lane_of
+from kirimhook.backends.sqlite.schema import SOURCES, lane_of
 from kirimhook.receiver.model import InboundEvent, Receipt
 
 LARGEST = 128
@@ -24,6 +24,7 @@ EVENT = (
 )
 PAYLOAD = "INSERT INTO payloads (number, body) VALUES "
 QUEUE = "INSERT INTO queue (number, lane, visible_at) VALUES "
+SOURCE = "INSERT OR IGNORE INTO sources (name) VALUES (?)"
 
 
 def put(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: int) -> list[Receipt]:
@@ -32,12 +33,12 @@ def put(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: int
     for index, event in enumerate(events):
         first.setdefault(event.dedupe_key, index)
     known = _known(connection, list(first))
-    receipts = [Receipt.DUPLICATE] * len(events)
-    for key, index in first.items():
-        receipts[index] = known.get(key, Receipt.FRESH)
-    fresh = [events[index] for key, index in first.items() if key not in known]
+    receipts = [known.get(event.dedupe_key, Receipt.DUPLICATE) for event in events]
+    fresh = [index for key, index in first.items() if key not in known]
+    for index in fresh:
+        receipts[index] = Receipt.FRESH
     if fresh:
-        _store(connection, fresh, now)
+        _store(connection, [events[index] for index in fresh], now)
     return receipts
 
 
@@ -70,6 +71,8 @@ def _store(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: 
     _insert(connection, EVENT, rows)
     _insert(connection, PAYLOAD, bodies)
     _insert(connection, QUEUE, queue)
+    if others := {event.source for event in events}.difference(SOURCES):
+        connection.executemany(SOURCE, [(source,) for source in others])
 
 
 def _busy(connection: sqlite3.Connection, lanes: list[int]) -> set[int]:

@@ -32,6 +32,13 @@ FROM json_each(?) AS wanted
 CROSS JOIN events AS e ON e.number = wanted.value
 CROSS JOIN payloads AS p ON p.number = e.number"""
 
+RENEW = """
+UPDATE queue SET visible_at = ?1 WHERE token = ?2 AND number = (
+    SELECT CASE WHEN asked.visible_at IS NOT NULL THEN asked.number ELSE (
+        SELECT first.number FROM queue AS first
+        WHERE first.lane = asked.lane AND first.visible_at IS NOT NULL ORDER BY first.number LIMIT 1) END
+    FROM queue AS asked WHERE asked.number = ?3)"""
+
 
 class Head(NamedTuple):
     number: int
@@ -99,13 +106,4 @@ def _lease(run: list[tuple[int, int]], events: dict[int, InboundEvent], token: i
 
 def renew(connection: sqlite3.Connection, heads: Iterable[tuple[int, int]], until: int) -> list[bool]:
     """The lease may still sit on an earlier event of the run, whose settlement is on its way."""
-    return [
-        connection.execute(
-            "UPDATE queue SET visible_at = ?1 WHERE token = ?2 AND (number = ?3 OR number = "
-            "(SELECT q.number FROM queue q WHERE q.token = ?2 AND q.lane = "
-            "(SELECT lane FROM queue WHERE number = ?3)))",
-            (until, token, number),
-        ).rowcount
-        > 0
-        for token, number in heads
-    ]
+    return [connection.execute(RENEW, (until, token, number)).rowcount > 0 for token, number in heads]

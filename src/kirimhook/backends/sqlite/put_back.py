@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
+from typing import NamedTuple
 
-from kirimhook.backends.sqlite.filters import select
-from kirimhook.receiver.inbox import Filter, PayloadPurged
+from kirimhook.backends.sqlite.filters import AMONG, Query, select
+from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import FINISHED
 
 AT_ONCE = 500
@@ -26,28 +28,33 @@ def check(where: Filter) -> None:
         raise ValueError("put back: only parked, unhandled, skipped and done events can be put back")
 
 
-def put_back(connection: sqlite3.Connection, where: Filter, beyond: int, now: int) -> tuple[int, int]:
-    """One batch, oldest first, of events whose number is above `beyond`.
+class Step(NamedTuple):
+    put_back: int
+    purged: int
+    """That could not be: their bodies are gone."""
 
-    Returns how many became due, with fresh attempts, and the number to go on from (0: no more). Raises
-    `PayloadPurged` when all that were named by number have lost their bodies.
-    """
-    rows = _finished(connection, where, beyond, now)
+
+def find(connection: sqlite3.Connection, where: Filter, beyond: int, now: int) -> list[int]:
+    """Numbers of the oldest finished events above `beyond`. Reads only: a search may be long."""
+    query = _finished(connection, where, now).also("> ?", beyond)
+    sql = f"SELECT f.number FROM {query.tables} WHERE {query.condition} ORDER BY f.number LIMIT {AT_ONCE}"
+    return [number for (number,) in connection.execute(sql, query.parameters)]
+
+
+def put_back(connection: sqlite3.Connection, where: Filter, numbers: list[int], now: int) -> Step:
+    """Those of them that the filter still means, with fresh attempts."""
+    query = _finished(connection, where, now).also(AMONG, json.dumps(numbers))
+    rows = connection.execute(
+        "SELECT f.number, f.state, EXISTS (SELECT 1 FROM payloads p WHERE p.number = f.number) "
+        f"FROM {query.tables} WHERE {query.condition} ORDER BY f.number",
+        query.parameters,
+    ).fetchall()
     chosen = [(number, state) for number, state, has_payload in rows if has_payload]
-    if rows and not chosen and where.numbers:
-        raise PayloadPurged("the body is past its retention, so there is nothing left to handle")
     connection.executemany("UPDATE tally SET events = events - 1 WHERE state = ?", [(s,) for _, s in chosen])
     connection.executemany("DELETE FROM finished WHERE number = ?", [(number,) for number, _ in chosen])
     connection.executemany(QUEUE, [(number, now) for number, _ in chosen])
-    return len(chosen), rows[-1][0] if len(rows) == AT_ONCE else 0
+    return Step(len(chosen), len(rows) - len(chosen))
 
 
-def _finished(connection: sqlite3.Connection, where: Filter, beyond: int, now: int) -> list[tuple[int, str, bool]]:
-    where = replace(where, states=(where.states & FINISHED) or FINISHED)
-    query = select(connection, where, now)
-    return connection.execute(
-        f"SELECT e.number, f.state, p.number IS NOT NULL FROM {query.tables} "
-        f"LEFT JOIN payloads p ON p.number = e.number WHERE {query.condition} AND e.number > ? "
-        f"ORDER BY e.number LIMIT {AT_ONCE}",
-        (*query.parameters, beyond),
-    ).fetchall()
+def _finished(connection: sqlite3.Connection, where: Filter, now: int) -> Query:
+    return select(connection, replace(where, states=(where.states & FINISHED) or FINISHED), now)

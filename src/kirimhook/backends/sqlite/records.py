@@ -6,27 +6,28 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from kirimhook.backends.sqlite.filters import EVERYTHING, Query, read_cursor, select, write_cursor
+from kirimhook.backends.sqlite.filters import Query, read_cursor, select, write_cursor
 from kirimhook.receiver.inbox import Filter, Page, Stats
 from kirimhook.receiver.model import EventState, InboundEvent, StoredEvent
 
-COLUMNS = """
+PAGE = """
 SELECT e.number, e.dedupe_key, e.event_id, e.type, e.source, e.ordering_key, e.livemode, e.problem,
        e.delivery_id, e.received_at, coalesce(p.body, x''), p.number IS NOT NULL,
-       q.visible_at, q.token, q.attempts, q.reason, f.state, f.at, f.attempts, f.reason"""
+       q.visible_at, q.token, q.attempts, q.reason, f.state, f.at, f.attempts, f.reason
+FROM events e LEFT JOIN queue q ON q.number = e.number LEFT JOIN finished f ON f.number = e.number
+LEFT JOIN payloads p ON p.number = e.number"""
 
 
 def get(connection: sqlite3.Connection, number: int, now: int) -> StoredEvent | None:
-    query = Query(EVERYTHING, "e.number = ?", (number,))
-    return next(iter(_events(connection, query, 1, now)), None)
+    row = connection.execute(f"{PAGE} WHERE e.number = ?", (number,)).fetchone()
+    return _stored(row, now) if row else None
 
 
 def page(connection: sqlite3.Connection, where: Filter, limit: int, cursor: str | None, now: int) -> Page:
     """Newest first. Raises ValueError for a foreign cursor."""
     query = select(connection, where, now)
     if cursor is not None:
-        below = read_cursor(where, cursor)
-        query = Query(query.tables, f"{query.condition} AND e.number < ?", (*query.parameters, below))
+        query = query.also("< ?", read_cursor(where, cursor))
     events = _events(connection, query, limit + 1, now)
     following = write_cursor(where, events[limit - 1].number) if len(events) > limit else None
     return Page(events[:limit], following)
@@ -39,10 +40,9 @@ def count(connection: sqlite3.Connection, where: Filter, now: int) -> int:
 
 
 def _events(connection: sqlite3.Connection, query: Query, limit: int, now: int) -> list[StoredEvent]:
-    sql = (
-        f"{COLUMNS} FROM {query.tables} LEFT JOIN payloads p ON p.number = e.number "
-        f"WHERE {query.condition} ORDER BY e.number DESC LIMIT ?"
-    )
+    """First which, then what: rows with bodies are too wide to sort."""
+    which = f"SELECT {query.number} FROM {query.tables} WHERE {query.condition} ORDER BY {query.number} DESC LIMIT ?"
+    sql = f"{PAGE} WHERE e.number IN ({which}) ORDER BY e.number DESC"
     return [_stored(row, now) for row in connection.execute(sql, (*query.parameters, limit))]
 
 
@@ -52,7 +52,7 @@ def _stored(row: tuple[Any, ...], now: int) -> StoredEvent:
     leased = token is not None and due_at > now
     return StoredEvent(
         number=number,
-        event=InboundEvent._make(event)._replace(livemode=bool(event[6])),
+        event=InboundEvent._make(event)._replace(livemode=bool(event[5])),
         state=EventState(state or (EventState.RUNNING if leased else EventState.WAITING)),
         attempts=attempts if state else tried,
         due_at=due_at,
