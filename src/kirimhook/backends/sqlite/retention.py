@@ -26,33 +26,51 @@ WHERE e.number > ? ORDER BY e.number LIMIT ?"""
 
 
 class Purger:
-    """Remembers how far each walk has come, so that what stays behind is not looked at again every time."""
+    """Remembers how far each walk has come, so that what stays behind is not looked at again every time.
+
+    The walks begin anew when both have ended.
+    """
 
     def __init__(self, settings: SQLiteSettings) -> None:
         self._payload_age = int(settings.payload_days * DAY)
         self._record_age = int(settings.dedupe_days * DAY)
-        self._payloads_from = 0
-        self._records_from = 0
+        self._payloads_from: int | None = 0
+        self._records_from: int | None = 0
 
     def purge(self, connection: sqlite3.Connection, limit: int, now: int) -> Purged:
         """One batch of each. The caller commits."""
-        payloads, self._payloads_from = self._payloads(connection, limit, now - self._payload_age)
-        records, self._records_from = self._records(connection, limit, now - self._record_age)
-        return Purged(payloads, records, bool(self._payloads_from or self._records_from))
+        payloads = self._payloads(connection, limit, now - self._payload_age)
+        records = self._records(connection, limit, now)
+        more = self._payloads_from is not None or self._records_from is not None
+        if not more:
+            self._payloads_from = self._records_from = 0
+        return Purged(payloads, records, more)
 
-    def _payloads(self, connection: sqlite3.Connection, limit: int, horizon: int) -> tuple[int, int]:
+    def _payloads(self, connection: sqlite3.Connection, limit: int, horizon: int) -> int:
+        if self._payloads_from is None:
+            return 0
         rows = connection.execute(PAYLOADS, (self._payloads_from, limit)).fetchall()
         old = [number for number, _, state, at in rows if state in ERASABLE and at < horizon]
         _delete(connection, "payloads", old)
-        return len(old), _next(rows, limit, horizon)
+        self._payloads_from = _next(rows, limit, horizon)
+        return len(old)
 
-    def _records(self, connection: sqlite3.Connection, limit: int, horizon: int) -> tuple[int, int]:
+    def _records(self, connection: sqlite3.Connection, limit: int, now: int) -> int:
+        """With the payload, so not before that has had its own time: an event can be finished late."""
+        if self._records_from is None:
+            return 0
+        horizon, finished = now - self._record_age, now - self._payload_age
         rows = connection.execute(RECORDS, (self._records_from, limit)).fetchall()
-        old = [(number, state) for number, arrived, state, _ in rows if state in ERASABLE and arrived < horizon]
+        old = [
+            (number, state)
+            for number, arrived, state, at in rows
+            if state in ERASABLE and arrived < horizon and at < finished
+        ]
         for table in ("events", "payloads", "finished"):
             _delete(connection, table, [number for number, _ in old])
         connection.executemany("UPDATE tally SET events = events - 1 WHERE state = ?", [(s,) for _, s in old])
-        return len(old), _next(rows, limit, horizon)
+        self._records_from = _next(rows, limit, horizon)
+        return len(old)
 
 
 def _delete(connection: sqlite3.Connection, table: str, numbers: list[int]) -> None:
@@ -61,8 +79,8 @@ def _delete(connection: sqlite3.Connection, table: str, numbers: list[int]) -> N
         connection.execute(sql, (json.dumps(numbers),))
 
 
-def _next(rows: list[tuple[Any, ...]], limit: int, horizon: int) -> int:
-    """Where the walk goes on; 0 when it has come to what is too young, or to the end."""
+def _next(rows: list[tuple[Any, ...]], limit: int, horizon: int) -> int | None:
+    """Where the walk goes on; None when it has come to what is too young, or to the end."""
     if len(rows) < limit or rows[-1][1] >= horizon:
-        return 0
+        return None
     return int(rows[-1][0])
