@@ -7,15 +7,13 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 from kirimhook.backends.sqlite import intake, leasing, put_back, records, settling
-from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.file import DatabaseFile
+from kirimhook.backends.sqlite.reader import Reader
 from kirimhook.backends.sqlite.retention import Purger
-from kirimhook.backends.sqlite.schema import connect
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.backends.sqlite.waiters import Waiters
 from kirimhook.backends.sqlite.writer import Call, Put, Writer
@@ -25,6 +23,7 @@ from kirimhook.receiver.inbox import (
     InboxBusy,
     InboxUnavailable,
     Page,
+    PayloadPurged,
     Purged,
     Stats,
     Transaction,
@@ -43,17 +42,16 @@ class SQLiteInbox:
     """One file, or `:memory:`. Safe to use from several event loops, threads and processes at once."""
 
     def __init__(self, settings: SQLiteSettings, clock: Callable[[], float]) -> None:
-        self._settings = settings
+        self._settings = settings = settings.anchored()
         self._clock = clock
         self._writer: Writer | None = None
-        self._reader: ThreadPoolExecutor | None = None
-        self._reading: sqlite3.Connection | None = None
+        self._reader: Reader | None = None
         self._purger = Purger(settings)
         self._waiters: dict[asyncio.AbstractEventLoop, Waiters] = {}
         self._guard = threading.Lock()
         self._waiting = 0
         self._waiting_bytes = 0
-        self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._sleepers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -66,18 +64,19 @@ class SQLiteInbox:
         with self._guard:
             if self._writer is None:
                 self._writer = Writer(DatabaseFile(self._settings), self._clock, self._taken, self._committed)
-                self._reader = ThreadPoolExecutor(1, "kirimhook-inbox-reader")
+                self._reader = None if self._settings.in_memory else Reader(self._settings)
                 self._writer.start()
-        await self._write(records.next_due)
+        await self._write(records.next_due, bounded=True)
 
     async def close(self) -> None:
         with self._guard:
             writer, self._writer = self._writer, None
             reader, self._reader = self._reader, None
             self._waiters.clear()
-        if writer is not None and reader is not None:
-            await asyncio.to_thread(reader.submit(self._stop_reading).result)
-            reader.shutdown()
+            self._stir()
+        if reader is not None:
+            await asyncio.to_thread(reader.close)
+        if writer is not None:
             await asyncio.to_thread(writer.stop, CLOSING)
 
     async def put(self, events: Sequence[InboundEvent]) -> list[Receipt]:
@@ -111,17 +110,22 @@ class SQLiteInbox:
     async def wait(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        while True:
-            stirred = asyncio.Event()
-            self._sleepers.append((loop, stirred))  # before the look, or a commit could fall in between
-            due = await self._read(records.next_due)
-            left = end - loop.time()
-            if left <= 0 or (due is not None and due <= self._now()):
-                return
-            until_due = left if due is None else (due - self._now()) / 1000
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, POLL, until_due)):
-                    await stirred.wait()
+        stirred = asyncio.Event()
+        with self._guard:
+            self._sleepers[stirred] = loop
+        try:
+            while (left := end - loop.time()) > 0:
+                stirred.clear()  # before the look, or a commit could fall in between
+                due = await self._read(records.next_due)
+                if due is not None and due <= self._now():
+                    return
+                until_due = left if due is None else (due - self._now()) / 1000
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, POLL, until_due)):
+                        await stirred.wait()
+        finally:
+            with self._guard:
+                del self._sleepers[stirred]
 
     async def get(self, number: int) -> StoredEvent | None:
         return await self._read(lambda connection: records.get(connection, number, self._now()))
@@ -134,12 +138,13 @@ class SQLiteInbox:
 
     async def put_back(self, where: Filter) -> int:
         put_back.check(where)
-        total = beyond = 0
-        while True:
-            count, beyond = await self._write(partial(put_back.put_back, where=where, beyond=beyond, now=self._now()))
-            total += count
-            if not beyond:
-                return total
+        total = purged = beyond = 0
+        while numbers := await self._read(partial(put_back.find, where=where, beyond=beyond, now=self._now())):
+            step = await self._write(partial(put_back.put_back, where=where, numbers=numbers, now=self._now()))
+            total, purged, beyond = total + step.put_back, purged + step.purged, numbers[-1]
+        if where.numbers and purged and not total:
+            raise PayloadPurged("the body is past its retention, so there is nothing left to handle")
+        return total
 
     async def pause(self) -> None:
         await self._write(lambda connection: records.pause(connection, self._now()))
@@ -170,11 +175,11 @@ class SQLiteInbox:
         return waiters
 
     def _admit(self, events: int, weight: int) -> None:
-        """Count an event in. One that is larger than the bound on bytes may wait alone."""
+        """Count events in. What is larger than the bounds may wait alone."""
         limits = self._settings
         too_many = self._waiting + events > limits.max_waiting
-        too_heavy = self._waiting > 0 and self._waiting_bytes + weight > limits.max_waiting_bytes
-        if too_many or too_heavy:
+        too_heavy = self._waiting_bytes + weight > limits.max_waiting_bytes
+        if self._waiting and (too_many or too_heavy):
             raise InboxBusy("queue_full", f"{self._waiting} events wait to be committed", retry_after=1)
         self._opened()
         self._waiting += events
@@ -187,16 +192,22 @@ class SQLiteInbox:
             self._waiting_bytes -= weight
 
     def _committed(self) -> None:
-        """From the writer thread: whoever sleeps may have work now."""
-        sleepers, self._sleepers = self._sleepers, []
-        for loop, stirred in sleepers:
+        """From the writer thread."""
+        with self._guard:
+            self._stir()
+
+    def _stir(self) -> None:
+        """Whoever sleeps may have work now."""
+        for stirred, loop in self._sleepers.items():
             with contextlib.suppress(RuntimeError):  # its loop has closed
                 loop.call_soon_threadsafe(stirred.set)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T], *, handler: bool = False) -> T:
+    async def _write(
+        self, work: Callable[[sqlite3.Connection], T], *, handler: bool = False, bounded: bool = False
+    ) -> T:
         with self._guard:
             waiters = self._waiters_here()
-            future = waiters.future()
+            future = waiters.bounded_future() if bounded else waiters.future()
             self._opened().submit(Call(work, future, waiters, handler))
         result: T = await future
         return result
@@ -208,18 +219,4 @@ class SQLiteInbox:
         reader = self._reader
         if reader is None:
             raise InboxUnavailable("closed", "open the inbox first")
-        return await asyncio.get_running_loop().run_in_executor(reader, self._read_now, work)
-
-    def _read_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._reading is None:
-                self._reading = connect(self._settings, writing=False)
-            return work(self._reading)
-        except (sqlite3.Error, OSError) as error:
-            self._stop_reading()
-            raise unavailable(error) from error
-
-    def _stop_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.close()
-            self._reading = None
+        return await asyncio.wrap_future(reader.submit(work))
