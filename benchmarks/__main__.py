@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import shutil
 import sys
@@ -24,7 +25,7 @@ from benchmarks.scale import FULL, QUICK, Scale
 from kirimhook.contract.signature import Secret
 
 RESULTS = Path(__file__).parent / "results"
-SECRET = Secret("whsec_benchmarks")
+SECRET = Secret("whsec_" + base64.b64encode(bytes(range(32))).decode())
 
 
 def main() -> int:
