@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -76,6 +77,7 @@ class Log(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.records: list[logging.LogRecord] = []
+        self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         logger = logging.getLogger(f"tests.{id(self)}")
         logger.setLevel(logging.DEBUG)
         logger.propagate = False
@@ -84,6 +86,17 @@ class Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+        for loop, stirred in self._sleepers:
+            loop.call_soon_threadsafe(stirred.set)
+
+    async def seen(self, name: str, times: int = 1) -> None:
+        """Return when an event was logged so often."""
+        stirred = asyncio.Event()
+        self._sleepers.append((asyncio.get_running_loop(), stirred))
+        while len(self.named(name)) < times:
+            await stirred.wait()
+            stirred.clear()
+        self._sleepers.clear()
 
     def named(self, name: str) -> list[dict[str, Any]]:
         return [fields for fields in self.events if fields["event"] == name]

@@ -194,7 +194,7 @@ class Keyring:
 
     def _adopt(self, found: tuple[Secret, ...]) -> bool:
         self._problem = None
-        if found == self._secrets:
+        if set(found) == set(self._secrets):
             return False
         added = [secret.fingerprint for secret in found if secret not in self._secrets]
         dropped = [secret.fingerprint for secret in self._secrets if secret not in found]
