@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from kirimhook import __version__
 from kirimhook.cli import explain, inbox, serve, trigger, work
+from kirimhook.cli.demo import command
 from kirimhook.cli.failure import Exit, Failure
 
 commands = typer.Typer(
@@ -26,7 +27,7 @@ commands.command(epilog=work.EXAMPLES)(work.work)
 commands.add_typer(inbox.inbox, name="inbox")
 commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
 commands.command(epilog=explain.EXAMPLES)(explain.explain)
-# a further command is registered here
+commands.command(epilog=command.EXAMPLES)(command.demo)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,58 @@
+"""`kirimhook demo`: the main job on real input, in front of your eyes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kirimhook.cli.failure import Exit, Failure
+
+EXAMPLES = """Examples:
+
+  kirimhook demo
+
+  kirimhook demo > account.txt    # off a terminal it ends by itself: 0 when the account balances, 1 when not"""
+
+
+class InboxKind(StrEnum):
+    SQLITE = "sqlite"
+
+
+def demo(
+    inbox: Annotated[InboxKind, typer.Option("--inbox", help="What the receiver stores events in.")] = InboxKind.SQLITE,
+) -> None:
+    """Receive every documented payload over verified HTTPS, then thousands more, through a SIGKILL.
+
+    It ends with the account: sent, acknowledged, refused, completed once, completed twice, lost. On a terminal the
+    receiver stays up afterwards, for events of your own; everything lives in a temporary folder, and goes with it.
+    """
+    del inbox  # the one that there is
+    from rich.console import Console
+
+    from kirimhook.cli.demo.play import play
+    from kirimhook.cli.demo.screen import Screen
+    from kirimhook.cli.demo.stage import Stage
+    from kirimhook.testing.served import ServeFailed
+
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="kirimhook-demo-") as folder:
+        screen = Screen(console)
+        stage = Stage(Path(folder), screen.printed)
+        try:
+            with screen:
+                balance = asyncio.run(play(stage, screen))
+            screen.account(balance)
+            if console.is_terminal and sys.stdin.isatty():
+                screen.stay(stage)
+        except (ServeFailed, TimeoutError) as error:
+            raise Failure(f"the demo broke off: {str(error) or 'it took too long'}") from error
+        finally:
+            stage.stop()
+    if not balance.holds:
+        raise typer.Exit(Exit.NO)
