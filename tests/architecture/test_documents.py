@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from kirimhook.cli.app import commands
 from tests.architecture.tree import PACKAGE, ROOT, ours
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -32,6 +34,17 @@ def targets_named(text: str) -> set[str]:
     return set(re.findall(r"\bmake ([a-z]+)", code_in(text)))
 
 
+def commands_named(text: str) -> set[tuple[str, str]]:
+    return set(re.findall(r"(?<!from )\bkirimhook ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", code_in(text)))
+
+
+def is_a_command(name: str, sub: str) -> bool:
+    """`name` is a command, and where it is a group of commands, `sub` is one of them."""
+    known = getattr(typer.main.get_command(commands), "commands", {})
+    below = getattr(known.get(name), "commands", {})
+    return name in known and (not below or sub in {"", *below})
+
+
 def paths_named(text: str) -> set[str]:
     """Code spans that can only be a path of this project: `contract/`, `docs/x.md`, `pyproject.toml`."""
     spans = re.findall(r"`([\w.*/-]+)`", text)
@@ -54,6 +67,7 @@ def exists(span: str, document: Path) -> bool:
 def test_a_document_names_only_what_is_there(document: Path) -> None:
     text = document.read_text()
     assert targets_named(text) <= set(TARGETS)
+    assert [names for names in sorted(commands_named(text)) if not is_a_command(*names)] == []
     assert [span for span in sorted(paths_named(text)) if not exists(span, document)] == []
     links = [link for link in LINK.findall(text) if "://" not in link]
     assert [link for link in links if not (document.parent / link).exists()] == []
@@ -62,6 +76,12 @@ def test_a_document_names_only_what_is_there(document: Path) -> None:
 def test_a_stale_name_would_be_found() -> None:
     text = "`make nothing` `docs/nothing.md` `scripts/` `application/json` `/healthz` `.ci/run` `make demo`"
     assert targets_named(text) == {"nothing", "demo"}
+    assert commands_named("`kirimhook serve app:hooks` `kirimhook inbox lost`") == {("serve", "app"), ("inbox", "lost")}
+    assert [is_a_command(*names) for names in (("serve", "app"), ("inbox", "lost"), ("nothing", ""))] == [
+        True,
+        False,
+        False,
+    ]
     assert paths_named(text) == {"docs/nothing.md", "scripts/", ".ci/run"}
     assert [span for span in sorted(paths_named(text)) if not exists(span, ROOT / "x.md")] == [
         "docs/nothing.md",
