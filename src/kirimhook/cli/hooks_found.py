@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 
+from kirimhook.cli import output
 from kirimhook.cli.failure import misuse
 from kirimhook.receiver.hooks import HookError, Hooks
 
@@ -18,6 +21,10 @@ def find_hooks(where: str) -> Hooks:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    if name.endswith(".py"):
+        raise misuse(f"{where!r}: write the module's name, {name[:-3].replace('/', '.')}:{path}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise misuse(f"{name!r} is no module name: write receiver:hooks, not a path")
     found = _attribute(_module(name), name, path)
     if not isinstance(found, Hooks):
         raise misuse(f"{where} is {_article(found)}, not a kirimhook.Hooks")
@@ -34,8 +41,18 @@ def _module(name: str) -> object:
         raise misuse(f"{name} imports {missing!r}, which is not installed here") from error
     except HookError as error:
         raise misuse(f"{name}: {error}") from error
-    except ValueError:
-        raise misuse(f"{name!r} is no module name") from None
+    except Exception as error:
+        output.note("".join(traceback.format_exception(error.with_traceback(_theirs(error.__traceback__)))).rstrip())
+        raise misuse(f"{name} cannot be imported: {type(error).__name__}") from error
+
+
+def _theirs(trace: TracebackType | None) -> TracebackType | None:
+    """Without the frames of ours and of the import system, which say nothing to whoever wrote the module."""
+    while trace is not None and (
+        "importlib" in trace.tb_frame.f_code.co_filename or trace.tb_frame.f_code.co_filename == __file__
+    ):
+        trace = trace.tb_next
+    return trace
 
 
 def _attribute(module: object, name: str, path: str) -> object:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from kirimhook.cli import serving_options as given
 from kirimhook.cli.failure import misuse
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from kirimhook.serving.server import Tls
 
 USUAL = given.USUAL
-MOST_PROCESSES = 64
 
 
 EXAMPLES = """Examples:
@@ -33,41 +30,19 @@ to stop twice."""
 
 def serve(  # noqa: PLR0913  # options
     hooks: given.HooksAt,
-    host: Annotated[str, typer.Option("--host", rich_help_panel=given.SERVING)] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65_535, help="0: any free port.", rich_help_panel=given.SERVING)
-    ] = 8080,
-    path: Annotated[
-        str, typer.Option("--path", help="Everything else is 404.", rich_help_panel=given.SERVING)
-    ] = "/kirim-webhook",
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-cert", help="Certificate chain (PEM). Without it: plain HTTP.", rich_help_panel=given.SERVING
-        ),
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", help="Its key (PEM).", rich_help_panel=given.SERVING)
-    ] = None,
+    host: given.Host = "127.0.0.1",
+    port: given.Port = 8080,
+    path: given.UrlPath = "/kirim-webhook",
+    tls_cert: given.TlsCert = None,
+    tls_key: given.TlsKey = None,
     secrets_file: given.SecretsFile = None,
     max_body: given.MaxBody = USUAL.max_body,
     inbox: given.Inbox = DEFAULT,
     dedupe_days: given.DedupeDays = 32,
     payload_days: given.PayloadDays = 7,
     identity: given.IdentityMode = USUAL.identity,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers",
-            min=1,
-            max=MOST_PROCESSES,
-            help="Processes that receive and handle.",
-            rich_help_panel=given.WORKING,
-        ),
-    ] = 1,
-    no_worker: Annotated[
-        bool, typer.Option("--no-worker", help="Receive and store only.", rich_help_panel=given.WORKING)
-    ] = False,
+    workers: given.Processes = 1,
+    no_worker: given.NoWorker = False,
     concurrency: given.Concurrency = USUAL.concurrency,
     attempts: given.Attempts = USUAL.attempts,
     handler_timeout: given.HandlerTimeout = USUAL.handler_timeout,
@@ -93,8 +68,6 @@ def serve(  # noqa: PLR0913  # options
         drain_timeout=drain,
         dispatch_test_events=test_events,
     )
-    if workers > 1 and ":memory:" in inbox:
-        raise misuse("an inbox in memory belongs to one process: --workers 1")
     from kirimhook.cli.running import run
     from kirimhook.serving.options import Address, Listen, Options
 
@@ -102,11 +75,11 @@ def serve(  # noqa: PLR0913  # options
     configure(log_format, log_level)
     run(
         lambda: Options(
-            inbox=inbox,
-            inbox_options={"dedupe_days": dedupe_days, "payload_days": payload_days},
+            inbox,
+            {"dedupe_days": dedupe_days, "payload_days": payload_days},
             listen=Listen(Address(host, port), path, tls),
             work=not no_worker,
-            secrets_file=str(secrets_file) if secrets_file is not None else None,
+            secrets_file=secrets_file,
             admin=None if no_admin else Address(admin_host, admin_port),
             processes=workers,
             settings=settings,

@@ -16,6 +16,7 @@ from kirimhook.settings import ReceiverSettings, SettingsError, described
 USUAL = ReceiverSettings()
 _ABOUT = described(ReceiverSettings)
 
+MOST_PROCESSES = 64
 SERVING = "Where it listens"
 STORING = "What it keeps"
 WORKING = "How it works"
@@ -30,6 +31,21 @@ def about(name: str) -> str:
 HooksAt = Annotated[
     str, typer.Argument(help="Your handlers: module:attribute, from the working folder.", metavar="HOOKS")
 ]
+Host = Annotated[str, typer.Option("--host", rich_help_panel=SERVING)]
+Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free port.", rich_help_panel=SERVING)]
+UrlPath = Annotated[str, typer.Option("--path", help="Everything else is 404.", rich_help_panel=SERVING)]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="Certificate chain (PEM). Without it: plain HTTP.", rich_help_panel=SERVING),
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).", rich_help_panel=SERVING)]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, max=MOST_PROCESSES, help="Processes that receive and handle.", rich_help_panel=WORKING
+    ),
+]
+NoWorker = Annotated[bool, typer.Option("--no-worker", help="Receive and store only.", rich_help_panel=WORKING)]
 Inbox = Annotated[
     str,
     typer.Option("--inbox", envvar=VARIABLE, metavar="URL", help="Where events are stored.", rich_help_panel=STORING),

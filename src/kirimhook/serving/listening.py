@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kirimhook.serving.server import Tls
 
 ADMIN_CONNECTIONS = 64
+OTHER_FILES = 256
 
 
 class Listener:
@@ -67,6 +69,15 @@ def open_socket(address: Address) -> socket.socket:
 def address_of(bound: socket.socket) -> Address:
     host, port = bound.getsockname()[:2]
     return Address(host, port)
+
+
+def allow_connections(count: int) -> None:
+    """Let this process and its children have so many, beside a few files, as far as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def admin_server(app: Any) -> uvicorn.Server:

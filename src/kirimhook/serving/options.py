@@ -10,6 +10,8 @@ from kirimhook.serving.limits import Limits
 from kirimhook.settings import ReceiverSettings
 
 if TYPE_CHECKING:
+    import os
+
     from kirimhook.serving.server import Tls
 
 
@@ -49,9 +51,13 @@ class Options:
     inbox_options: Mapping[str, Any] = field(default_factory=dict)
     listen: Listen | None = None
     work: bool = True
-    secrets_file: str | None = None
+    secrets_file: str | os.PathLike[str] | None = None
     """None: from the environment."""
     admin: Address | None = None
     processes: int = 1
     settings: ReceiverSettings = field(default_factory=ReceiverSettings)
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.processes > 1 and ":memory:" in self.inbox:
+            raise ServeError("an inbox in memory belongs to one process")

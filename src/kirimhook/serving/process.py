@@ -13,7 +13,14 @@ from kirimhook.observe import Observer
 from kirimhook.receiver.admin.app import AdminApp
 from kirimhook.receiver.admin.report import Fleet
 from kirimhook.serving.control import Channel, Order, Word
-from kirimhook.serving.listening import Listener, address_of, admin_server, check_certificate, open_socket
+from kirimhook.serving.listening import (
+    Listener,
+    address_of,
+    admin_server,
+    allow_connections,
+    check_certificate,
+    open_socket,
+)
 from kirimhook.serving.service import Service
 from kirimhook.serving.signals import Signals, obey_parent
 
@@ -38,8 +45,10 @@ class Sockets(NamedTuple):
 
 def open_sockets(options: Options) -> Sockets:
     """Bound once, before anything starts, so that what cannot be had is said at once. Raises `ServeError`."""
-    if options.listen is not None and options.listen.tls is not None:
-        check_certificate(options.listen.tls)
+    if options.listen is not None:
+        allow_connections(options.limits.connections)
+        if options.listen.tls is not None:
+            check_certificate(options.listen.tls)
     public = open_socket(options.listen.address) if options.listen is not None else None
     return Sockets(public, open_socket(options.admin) if options.admin is not None else None)
 
@@ -62,9 +71,9 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 async def _alone(options: Options, hooks: Hooks) -> int:
     refreshing = Refreshing()
     signals = Signals(refreshing)
+    sockets = open_sockets(options)
     service = Service(options, hooks)
     refreshing.refresh = service.refresh
-    sockets = open_sockets(options)
     began = time.time()
 
     async def fleet() -> Fleet:

@@ -7,11 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from kirimhook.backends import open_inbox
-from kirimhook.observe import Meter
+from kirimhook.observe import Meter, Observer
 from kirimhook.receiver.admin.reporter import Reporter, StorageWatch
 from kirimhook.receiver.endpoint import Receiver
 from kirimhook.receiver.inbox import InboxUnavailable
-from kirimhook.receiver.secrets import Keyring
+from kirimhook.receiver.secrets import ENVIRONMENT_VARIABLE, Keyring
 from kirimhook.receiver.worker import Worker
 from kirimhook.serving.listening import Listener
 from kirimhook.serving.options import Listen, Options, ServeError
@@ -97,10 +97,10 @@ class Service:
             await self._worker.stop()
 
     def _make_worker(self, hooks: Hooks) -> Worker:
-        return Worker(self._inbox, hooks, settings=self._options.settings, meter=self._meter)
+        return Worker(self._inbox, hooks, settings=self._options.settings, meter=self._meter, observer=self.observer)
 
     def _make_receiver(self, hooks: Hooks, listen: Listen) -> Receiver:
-        keyring = _keyring(self._options)
+        keyring = _keyring(self._options, self.observer)
         return Receiver(
             self._inbox,
             keyring,
@@ -126,7 +126,11 @@ def _inbox(options: Options) -> Inbox:
         raise ServeError(str(error)) from error
 
 
-def _keyring(options: Options) -> Keyring:
+def _keyring(options: Options, observer: Observer) -> Keyring:
+    """A file may come later; the environment of a process never changes. Raises `ServeError`."""
     if options.secrets_file is not None:
-        return Keyring.from_file(options.secrets_file)
-    return Keyring.from_environment(os.environ)
+        return Keyring.from_file(options.secrets_file, observer)
+    keyring = Keyring.from_environment(os.environ, observer)
+    if not keyring.secrets:
+        raise ServeError(f"{ENVIRONMENT_VARIABLE}: {keyring.problem}; set it, or give --secrets-file")
+    return keyring
