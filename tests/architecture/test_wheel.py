@@ -13,7 +13,7 @@ import pytest
 from tests.architecture.tree import PACKAGE, ROOT
 
 PROGRAM = """
-import asyncio, sqlite3, sys, time
+import asyncio, contextlib, sqlite3, time
 from kirimhook import Hooks, Keyring, Receiver, Secret, Worker, open_inbox, sign, verify
 
 SECRET = Secret("whsec_a_test")
@@ -42,7 +42,7 @@ async def main():
         answers = [await receiver.receive("POST", raw, BODY) for _ in range(2)]
         forged = await receiver.receive("POST", raw, BODY + b" ")
         print("answers", *(answer.status for answer in answers), forged.status)
-        with sqlite3.connect("file:inbox.db?mode=ro", uri=True) as other:
+        with contextlib.closing(sqlite3.connect("file:inbox.db?mode=ro", uri=True)) as other:
             print("committed", *other.execute("SELECT count(*) FROM events").fetchone())
         async with Worker(inbox, hooks) as worker:
             await asyncio.wait_for(handled.wait(), 20)
