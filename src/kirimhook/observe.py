@@ -52,7 +52,11 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "connection_cut": LogEvent(
         WARNING, ("why", "client", "seconds", "bytes"), "A connection broke a limit and was closed."
     ),
+    "few_files": LogEvent(
+        WARNING, ("wanted", "connections"), "The limit on open files allows fewer connections: raise it (ulimit -n)."
+    ),
     "worker_started": LogEvent(INFO, ("handlers", "concurrency"), "Ready to handle events."),
+    "worker_stopping": LogEvent(INFO, ("leased",), "Told to stop: no more leases, running handlers may end."),
     "worker_stopped": LogEvent(INFO, ("abandoned",), "Stopped; `abandoned` leases are left to run out."),
     "worker_failed": LogEvent(ERROR, (), "A defect of ours ended the worker."),
     "handled": LogEvent(DEBUG, _HANDLING, "A handler is done with an event."),

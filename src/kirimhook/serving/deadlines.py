@@ -15,6 +15,7 @@ from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from kirimhook.receiver.asgi import ONE_WRITE
+from kirimhook.serving.files import make_room
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -42,11 +43,18 @@ class Guard:
         """`one_write`: offer the application to write an answer at once, past whatever stands in between."""
         self.limits = limits
         self.one_write = one_write
+        self._room = limits.connections
         self._observer = observer
         self._gauges = meter.gauges
         self._cuts = meter.counter("kirimhook_connections_cut_total")
         self._connections: set[GuardedProtocol] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def make_room(self) -> None:
+        """Get the file descriptors that the connections need, or make do with fewer connections."""
+        self._room = make_room(self.limits.connections)
+        if self._room < self.limits.connections:
+            self._observer.event("few_files", wanted=self.limits.connections, connections=self._room)
 
     def admit(self, connection: GuardedProtocol) -> bool:
         """Whether there is room for it. It is watched until `leave` in any case."""
@@ -54,7 +62,7 @@ class Guard:
         self._gauges["kirimhook_connections"] = len(self._connections)
         if self._timer is None:
             self._timer = connection.loop.call_later(SWEEP, self._sweep, connection.loop)
-        return len(self._connections) <= self.limits.connections
+        return len(self._connections) <= self._room
 
     def leave(self, connection: GuardedProtocol) -> None:
         self._connections.discard(connection)

@@ -29,9 +29,9 @@ class Tls(NamedTuple):
 
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, with the limits that its server is to keep."""
+    """uvicorn's configuration, with what watches over the limits of its server."""
 
-    limits: Limits
+    guard: Guard
 
 
 def make_config(  # noqa: PLR0913  # what an operator sets
@@ -48,9 +48,8 @@ def make_config(  # noqa: PLR0913  # what an operator sets
 
     `port` 0 takes any free one: see `Server.addresses`.
     """
-    limits = limits or Limits()
     alone = isinstance(app, Receiver)  # with nothing around it that would want to see its messages
-    guard = Guard(limits, observer or Observer(), meter or Meter(), one_write=alone)
+    guard = Guard(limits or Limits(), observer or Observer(), meter or Meter(), one_write=alone)
     config = Config(
         app,
         host=host,
@@ -68,7 +67,7 @@ def make_config(  # noqa: PLR0913  # what an operator sets
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
     )
-    config.limits = limits
+    config.guard = guard
     return config
 
 
@@ -88,6 +87,7 @@ class Server(uvicorn.Server):
 
         uvicorn's own startup is told that there is nothing to listen on.
         """
+        self.config.guard.make_room()
         bound = sockets or [bind(self.config.host, self.config.port)]
         await super().startup(sockets=[])
         self.started = False
@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
             sock=sock,
             ssl=config.ssl,
             backlog=config.backlog,
-            ssl_handshake_timeout=config.limits.handshake if config.ssl else None,
+            ssl_handshake_timeout=config.guard.limits.handshake if config.ssl else None,
         )
 
 
