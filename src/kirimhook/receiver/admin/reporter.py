@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from contextlib import suppress
@@ -15,6 +16,8 @@ from kirimhook.receiver.inbox import Inbox, InboxUnavailable
 from kirimhook.receiver.model import Receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kirimhook.receiver.endpoint import Receiver
     from kirimhook.receiver.worker import Worker
 
@@ -41,14 +44,17 @@ class StorageWatch(Observer):
 
     __slots__ = ("_failure", "_monotonic", "_requests")
 
-    def __init__(self, meter: Meter) -> None:
-        super().__init__()
+    def __init__(
+        self, meter: Meter, logger: logging.Logger | None = None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(logger)
+        self._monotonic = monotonic
         self._requests = meter.counter("kirimhook_requests_total")
         self._failure: _Failure | None = None
 
     def event(self, name: str, *, error: BaseException | None = None, **fields: object) -> None:
         if name == "unstored" and fields.get("reason") not in OVERLOAD:
-            self._failure = _Failure(str(fields.get("reason")), time.monotonic(), self._acked())
+            self._failure = _Failure(str(fields.get("reason")), self._monotonic(), self._acked())
         super().event(name, error=error, **fields)
 
     def problem(self) -> str | None:
@@ -56,7 +62,7 @@ class StorageWatch(Observer):
         failure = self._failure
         if failure is None or self._acked() > failure.acked:
             return None
-        age = time.monotonic() - failure.at
+        age = self._monotonic() - failure.at
         return f"{failure.reason}: a commit failed {age:.0f} s ago" if age < FAILURE_LASTS else None
 
     def _acked(self) -> int:
