@@ -9,7 +9,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirimhook.receiver.admin.report import ProcessReport, Totals
+from kirimhook.receiver.admin.report import ProcessReport, SecretUse, Totals
 from tests.receiver.fleets import fleet, report
 
 Step = tuple[str, int, int]
@@ -38,9 +38,7 @@ def test_totals_are_the_sum_of_all_that_was_counted_and_never_go_back(taken: lis
 
 
 def test_the_last_match_of_several_processes_is_the_latest() -> None:
-    uses = [
-        report(pid, secrets=(report().secrets[0].__class__("a", at, 1),)) for pid, at in ((1, 5.0), (2, None), (3, 9.0))
-    ]
+    uses = [report(secrets=(SecretUse("a", at, 1),)) for at in (5.0, None, 9.0)]
     assert Totals().plus(uses).secrets["a"].last_matched_at == 9
     assert Totals().plus(reversed(uses)).secrets["a"].last_matched_at == 9
     assert Totals().plus([uses[1]]).secrets["a"].last_matched_at is None
