@@ -93,6 +93,7 @@ class Runner(Generic[Work, Result]):
         self._sentry: asyncio.Task[None] | None = None
         self._over = False
         self._idlers: deque[Future[None]] = deque()
+        self._asking: list[Future[None]] = []
         self.report = self._results.append
         """Hand in a result. `nudge` after a batch of them."""
 
@@ -113,7 +114,7 @@ class Runner(Generic[Work, Result]):
         self._call_soon(self._hurry.set)
 
     def idle(self) -> Future[None]:
-        """Done when a lease begun after this call finds nothing due, with nothing held. Raises RuntimeError at the end."""
+        """Done when a lease begun after this call finds nothing due, and nothing held. RuntimeError at the end."""
         future: Future[None] = Future()
         self._idlers.append(future)
         self._call_soon(self._awake.set)
@@ -156,15 +157,15 @@ class Runner(Generic[Work, Result]):
         self._awake.clear()
         self._nudged = False
         results = [self._results.popleft() for _ in range(len(self._results))]
-        idlers = [self._idlers.popleft() for _ in range(len(self._idlers))]
+        self._asking += [self._idlers.popleft() for _ in range(len(self._idlers))]
         room = 0 if self._draining else self._source.room(len(self._held), results)
         settling, leasing = await asyncio.gather(self._settle(results), self._lease(room))
         renewing = await self._renew()  # last: which event a lease sits on depends on what was settled
         self._note(settling or leasing or renewing)
         if self._results and not self._failures:
             self._awake.set()
-        if idlers and not self._answer(idlers, quiet=room > 0):
-            self._idlers.extend(idlers)
+        if room > 0 and self._is_quiet():
+            self._answer(None)
 
     async def _settle(self, results: list[Result]) -> Exception | None:
         try:
@@ -226,14 +227,19 @@ class Runner(Generic[Work, Result]):
             self._awake.set()
             self._outage(None)
 
-    def _answer(self, idlers: list[Future[None]], *, quiet: bool) -> bool:
-        """Whether nothing is due, held or unsettled, as far as this turn could see."""
-        if not quiet or self._failures or self._empty == 0 or self._held or self._results:
-            return False
-        for future in idlers:
-            if future.set_running_or_notify_cancel():
+    def _is_quiet(self) -> bool:
+        """Whether nothing is due, held or unsettled, as far as a turn with a lease could see."""
+        return not (self._failures or self._held or self._results) and self._empty > 0
+
+    def _answer(self, error: Exception | None) -> None:
+        asking, self._asking = self._asking, []
+        for future in asking:
+            if not future.set_running_or_notify_cancel():
+                continue
+            if error is None:
                 future.set_result(None)
-        return True
+            else:
+                future.set_exception(error)
 
     def close(self) -> None:
         """After `run`, or instead of it: nobody waits any longer."""
@@ -242,6 +248,5 @@ class Runner(Generic[Work, Result]):
             self._sentry.cancel()
         with contextlib.suppress(IndexError):
             while True:
-                future = self._idlers.popleft()
-                if future.set_running_or_notify_cancel():
-                    future.set_exception(RuntimeError("it was stopped"))
+                self._asking.append(self._idlers.popleft())
+        self._answer(RuntimeError("it was stopped"))

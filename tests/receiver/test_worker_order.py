@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,7 +57,8 @@ class Stage:
             self.running.discard(event.ordering_key or "")
         if move == "raise":
             raise RuntimeError(move)
-        return {"retry": Retry(after=0), "snooze": Snooze(0), "park": Park(move)}.get(move)
+        outcomes: dict[str, Retry | Snooze | Park] = {"retry": Retry(after=0), "snooze": Snooze(0), "park": Park(move)}
+        return outcomes.get(move)
 
     def hooks(self) -> Hooks:
         hooks = Hooks()
@@ -95,10 +97,10 @@ def test_every_key_is_played_in_order_one_event_at_a_time(
         stage.scripts[events[-1].event_id] = [*moves, end]
 
     async def main() -> list[EventState]:
-        tuning = {"concurrency": concurrency, "retry_delays": (0.0,), "attempts": 100}
+        tuning: dict[str, Any] = {"concurrency": concurrency, "retry_delays": (0.0,), "attempts": 100}
         hooks = stage.hooks()
-        async with working(hooks, first=events[:before], **tuning) as work:
-            other = Worker(work.inbox, hooks, settings=ReceiverSettings(**tuning))  # type: ignore[arg-type]
+        async with working(hooks, prepare=lambda inbox: inbox.put(events[:before]), **tuning) as work:
+            other = Worker(work.inbox, hooks, settings=ReceiverSettings(**tuning))
             if second_worker:
                 other.start()
             await work.put(*events[before:])

@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,10 +135,10 @@ async def working(
     clock: Callable[[], float] = time.time,
     folder: Path | None = None,
     draw: Callable[[], float] = lambda: 0.5,
-    first: Sequence[InboundEvent] = (),
+    prepare: Callable[[Inbox], Awaitable[object]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Working]:
-    """A worker that runs, over an inbox in memory or in the folder; `first` is stored before it starts."""
+    """A worker that runs, over an inbox in memory or in the folder; `prepare` has the inbox before it starts."""
     inbox = open_inbox(url_of(folder), clock=clock)
     await inbox.open()
     meter, log = Meter(), Log()
@@ -151,8 +151,8 @@ async def working(
         clock=clock,
         draw=draw,
     )
-    if first:
-        await inbox.put(first)
+    if prepare is not None:
+        await prepare(inbox)
     try:
         async with worker:
             yield Working(inbox, worker, meter, log)

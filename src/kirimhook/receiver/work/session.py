@@ -81,6 +81,7 @@ class Session:
         await asyncio.wait({running, asyncio.wrap_future(self._stopping)}, return_when=asyncio.FIRST_COMPLETED)
         purging.cancel()
         executors.drain()
+        shop.observer.event("worker_stopping", leased=self._runner.held)
         self._runner.drain()
         abandoned = await self._drain(running, executors)
         shop.observer.event("worker_stopped", abandoned=abandoned or None)

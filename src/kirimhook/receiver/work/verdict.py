@@ -58,7 +58,8 @@ class Verdicts:
         if handler is None:
             return Verdict(Unhandled(), Note("no_handler", {"type": event.type}))
         if leased.attempt > self._attempts(handler):
-            return self._parked(leased, handler, "gave up: its worker died or lost its lease in the last attempt")
+            ended = f"gave up after attempt {leased.attempt - 1}: its worker died, or its lease ran out"
+            return self._parked(leased, handler, ended)
         return handler
 
     def returned(self, leased: LeasedEvent, handler: Handler, value: object) -> Verdict:
