@@ -46,6 +46,7 @@ def serve(  # noqa: PLR0913  # options
     concurrency: given.Concurrency = USUAL.concurrency,
     attempts: given.Attempts = USUAL.attempts,
     handler_timeout: given.HandlerTimeout = USUAL.handler_timeout,
+    lease: given.Lease = USUAL.lease,
     drain: given.Drain = USUAL.drain_timeout,
     test_events: given.TestEvents = USUAL.dispatch_test_events,
     admin_port: given.AdminPort = 9090,
@@ -65,6 +66,7 @@ def serve(  # noqa: PLR0913  # options
         concurrency=concurrency,
         attempts=attempts,
         handler_timeout=handler_timeout,
+        lease=lease,
         drain_timeout=drain,
         dispatch_test_events=test_events,
     )

@@ -74,6 +74,7 @@ HandlerTimeout = Annotated[
     float,
     typer.Option("--handler-timeout", metavar="SECONDS", help=about("handler_timeout"), rich_help_panel=WORKING),
 ]
+Lease = Annotated[float, typer.Option("--lease", metavar="SECONDS", help=about("lease"), rich_help_panel=WORKING)]
 Drain = Annotated[
     float, typer.Option("--drain", metavar="SECONDS", help=about("drain_timeout"), rich_help_panel=WORKING)
 ]

@@ -29,6 +29,7 @@ def work(  # noqa: PLR0913  # options
     concurrency: given.Concurrency = USUAL.concurrency,
     attempts: given.Attempts = USUAL.attempts,
     handler_timeout: given.HandlerTimeout = USUAL.handler_timeout,
+    lease: given.Lease = USUAL.lease,
     drain: given.Drain = USUAL.drain_timeout,
     test_events: given.TestEvents = USUAL.dispatch_test_events,
     admin_port: Annotated[
@@ -53,6 +54,7 @@ def work(  # noqa: PLR0913  # options
         concurrency=concurrency,
         attempts=attempts,
         handler_timeout=handler_timeout,
+        lease=lease,
         drain_timeout=drain,
         dispatch_test_events=test_events,
     )
