@@ -76,12 +76,12 @@ class Plan:
         row = self._rows.get(settlement.number)
         if row is None or not self._holds(row, settlement.token):
             return False
+        del self._rows[row.number]
         until = self.carried.pop(row.number, (row.token, row.visible_at))[1]
         if type(settlement.outcome) in MOVES:
             self._finish(settlement, row, until)
         else:
             self._delay(settlement, row)
-        del self._rows[row.number]
         return True
 
     def _holds(self, row: Row, token: int) -> bool:

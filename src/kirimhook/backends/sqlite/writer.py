@@ -94,7 +94,7 @@ class Writer:
 
     def _gather(self) -> list[Put | Call]:
         """What is waiting, at least one entry; empty when told to stop."""
-        entry = self._next or self._entries.get()
+        entry = self._entries.get() if self._next is None else self._next
         self._next = None
         batch: list[Put | Call] = []
         handlers = isinstance(entry, Call) and entry.handler
