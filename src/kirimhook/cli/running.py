@@ -12,7 +12,7 @@ from kirimhook.cli.failure import Failure, misuse
 from kirimhook.cli.hooks_found import find_hooks
 from kirimhook.receiver.hooks import HookError
 from kirimhook.serving.control import inherited
-from kirimhook.serving.options import Options, ServeError
+from kirimhook.serving.options import Options, OptionsError, ServeError
 from kirimhook.serving.process import run_alone, run_as_child
 from kirimhook.serving.signals import die_politely
 from kirimhook.serving.supervisor import supervise
@@ -26,10 +26,10 @@ def run(make: Callable[[], Options], hooks_at: str) -> None:
     die_politely()
     try:
         raise typer.Exit(_run(make(), hooks_at))
+    except (OptionsError, HookError) as error:
+        raise misuse(str(error)) from error
     except ServeError as error:
         raise Failure(str(error)) from error
-    except HookError as error:
-        raise misuse(str(error)) from error
 
 
 def _run(options: Options, hooks_at: str) -> int:

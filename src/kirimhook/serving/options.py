@@ -19,6 +19,10 @@ class ServeError(Exception):
     """It cannot be run so, and a new start will not help until somebody changes something. One line."""
 
 
+class OptionsError(ServeError):
+    """What was asked for makes no sense."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     host: str
@@ -40,7 +44,7 @@ class Listen:
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or not self.path.isprintable() or set("?# ") & set(self.path):
-            raise ServeError(f"the path {self.path!r} must begin with / and hold no blank, ? or #")
+            raise OptionsError(f"the path {self.path!r} must begin with / and hold no blank, ? or #")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +64,4 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.processes > 1 and ":memory:" in self.inbox:
-            raise ServeError("an inbox in memory belongs to one process")
+            raise OptionsError("an inbox in memory belongs to one process")

@@ -14,7 +14,7 @@ from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.secrets import ENVIRONMENT_VARIABLE, Keyring
 from kirimhook.receiver.worker import Worker
 from kirimhook.serving.listening import Listener
-from kirimhook.serving.options import Listen, Options, ServeError
+from kirimhook.serving.options import Listen, Options, OptionsError, ServeError
 from kirimhook.serving.server import Server, make_config
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _inbox(options: Options) -> Inbox:
     try:
         return open_inbox(options.inbox, **options.inbox_options)
     except ValueError as error:
-        raise ServeError(str(error)) from error
+        raise OptionsError(str(error)) from error
 
 
 def _keyring(options: Options, observer: Observer) -> Keyring:

@@ -68,11 +68,11 @@ class Served:
         """Its `serve.started`: url, port, admin_url, admin_port. Raises ServeFailed."""
         return self.logged("serve.started")
 
-    def logged(self, event: str, timeout: float = READY) -> dict[str, Any]:
-        """Wait for the first log line of this event, and return it. Raises ServeFailed."""
+    def logged(self, event: str, timeout: float = READY, **fields: Any) -> dict[str, Any]:
+        """Wait for the first log line of this event that has these fields, and return it. Raises ServeFailed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._find(event) or self._ended, timeout)
-            found = self._find(event)
+            self._condition.wait_for(lambda: self._find(event, fields) or self._ended, timeout)
+            found = self._find(event, fields)
         if found is None:
             lines = "\n".join(json.dumps(line) for line in list(self.log)[-20:])
             raise ServeFailed(f"no {event!r} in the log of {self._process.args!r}:\n{lines}")
@@ -81,12 +81,12 @@ class Served:
     def terminate(self, timeout: float = 60.0) -> int:
         """Ask it to drain, and wait; its exit code. Raises subprocess.TimeoutExpired."""
         self._process.terminate()
-        return self._wait(timeout)
+        return self.wait(timeout)
 
     def kill(self) -> None:
         """SIGKILL to it and to all its children at one moment."""
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._wait(READY)
+        self.wait(READY)
 
     def end(self) -> None:
         """Whatever it is doing; nothing when it has ended."""
@@ -103,7 +103,8 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def _wait(self, timeout: float) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
+        """Until it has ended; its exit code. Raises subprocess.TimeoutExpired."""
         code = self._process.wait(timeout)
         for thread in self._threads:
             thread.join(READY)
@@ -112,8 +113,9 @@ class Served:
                 stream.close()
         return code
 
-    def _find(self, event: str) -> dict[str, Any] | None:
-        return next((line for line in self.log if line.get("event") == event), None)
+    def _find(self, event: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        wanted = {"event": event, **fields}
+        return next((line for line in self.log if wanted.items() <= line.items()), None)
 
     def _read_output(self, printed: Callable[[str], None]) -> None:
         for line in self._process.stdout or ():
