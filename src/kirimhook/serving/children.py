@@ -102,6 +102,7 @@ class Child:
                 elif message.get("is") == Word.REPORT:
                     await self._note(message["report"])
         finally:
+            self._channel.hang_up()  # or one that talks nonsense could not be told to stop: now it drains
             async with self._reports:
                 self._reports.notify_all()
 

@@ -40,7 +40,8 @@ class Backoff:
     """So many in a row that never served, while no other serves either, end the whole."""
 
     def before(self, failures: int) -> float:
-        return float(min(self.shortest * 2.0 ** max(failures - 1, 0), self.longest))
+        doublings = min(max(failures - 1, 0), 64)  # or a child that fails for ever would overflow a float
+        return min(self.shortest * 2.0**doublings, self.longest)
 
 
 class Slot:
