@@ -31,8 +31,8 @@ Putting = Callable[[Sequence[InboundEvent]], Awaitable[None]]
 class Troubled(SQLiteInbox):
     """A real inbox with something done before each put: a storage that is slow, or fails."""
 
-    def __init__(self, before: Putting) -> None:
-        super().__init__(SQLiteSettings(":memory:"), lambda: NOW)
+    def __init__(self, before: Putting, path: str = ":memory:") -> None:
+        super().__init__(SQLiteSettings(path), lambda: NOW)
         self._before = before
         self.batches: list[int] = []
 
@@ -181,6 +181,28 @@ def test_a_slow_commit_is_a_503_and_what_it_commits_later_is_a_duplicate() -> No
     assert [line["events"] for line in log.named("unstored")] == [2, 1]
 
 
+def test_each_put_has_its_own_deadline() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        gate = asyncio.Event()
+
+        async def wait(events: Sequence[InboundEvent]) -> None:
+            await gate.wait()
+
+        async with make(Troubled(wait), settings=ReceiverSettings(commit_timeout=0.2)) as receiver:
+            began = loop.time()
+            first = asyncio.create_task(send(receiver))
+            await asyncio.wait({first}, timeout=0.1)
+            second = asyncio.create_task(send(receiver, delivery(x_kirim_event_id="evt_2")))
+            assert (await first).reason == "commit_timeout"
+            assert not second.done()
+            assert (await second).reason == "commit_timeout"
+            assert loop.time() - began >= 0.29
+            gate.set()
+
+    run(scenario)
+
+
 def test_a_put_that_is_waited_for_in_vain_ends_all_the_same() -> None:
     async def scenario() -> None:
         begun, gate = asyncio.Event(), asyncio.Event()
@@ -202,7 +224,11 @@ def test_a_put_that_is_waited_for_in_vain_ends_all_the_same() -> None:
 
 
 def test_stopping_lets_what_was_accepted_be_committed(tmp_path: Path) -> None:
-    inbox = open_inbox(f"sqlite:///{tmp_path}/inbox.db")
+    async def slowly(events: Sequence[InboundEvent]) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    inbox = Troubled(slowly, f"{tmp_path}/inbox.db")
 
     async def scenario() -> None:
         receiver = make(inbox)
