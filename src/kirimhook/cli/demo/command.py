@@ -17,7 +17,9 @@ EXAMPLES = """Examples:
 
   kirimhook demo
 
-  kirimhook demo > account.txt    # off a terminal it ends by itself: 0 when the account balances, 1 when not"""
+  kirimhook demo > account.txt    # off a terminal it ends by itself
+
+Exit codes: 0 the account balances, 1 it does not, 2 the command line makes no sense."""
 
 
 class InboxKind(StrEnum):
