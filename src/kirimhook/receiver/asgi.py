@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kirimhook.contract.headers import parse
 from kirimhook.receiver.answers import NOT_FOUND, TOO_LARGE, Answer
 from kirimhook.receiver.bodies import Bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from kirimhook.contract.headers import DeliveryHeaders
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from kirimhook.settings import ReceiverSettings
 
     Send = Callable[[Message], Awaitable[None]]
-
-ONE_WRITE = "kirimhook.one_write"
-"""An ASGI extension of our own server: `write(status, rest)` writes a whole answer, or returns False."""
-_NONE: Mapping[str, Any] = {}
 
 
 class HttpFront:
@@ -54,12 +50,34 @@ class HttpFront:
                     reply = await self._read_and_take(reader.read(message, receive), headers)
                     size = reader.size
         if reply is None:
-            self._observer.event("hung_up", bytes=size)
+            self.hung_up(size)
             return
         self._reception.account(reply, headers, size, scope.get("client"))
-        if not _written_at_once(scope, reply):
-            await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
-            await send({"type": "http.response.body", "body": reply.body})
+        await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def refuse(self, method: str, headers: DeliveryHeaders, size: int) -> Answer | None:
+        """What can be refused without the body, which is to have `size` bytes."""
+        return self._reception.refuse(method, headers, size)
+
+    def take(self, headers: DeliveryHeaders, body: bytes, client: object, write: Callable[[Answer], None]) -> bool:
+        """Take a whole request that `refuse` let pass; `write` is called with its answer, now or later.
+
+        False: something has to be waited for first, so `serve` it instead. Then `write` is not called.
+        """
+        began = perf_counter()
+
+        def reply(answer: Answer) -> None:
+            if answer.status == 200:
+                self._ack_seconds.observe(perf_counter() - began)
+            self._reception.account(answer, headers, len(body), client)
+            write(answer)
+
+        return self._reception.take_at_once(headers, body, reply)
+
+    def hung_up(self, size: int) -> None:
+        """Its client left after `size` bytes of the body, before its end."""
+        self._observer.event("hung_up", bytes=size)
 
     def _refuse_at_once(self, scope: Message, headers: DeliveryHeaders) -> Answer | None:
         if self._path is not None and scope["path"] != self._path:
@@ -80,12 +98,6 @@ class HttpFront:
         if reply.status == 200:
             self._ack_seconds.observe(perf_counter() - began)
         return reply
-
-
-def _written_at_once(scope: Message, reply: Answer) -> bool:
-    """Acknowledgements only: they are nearly all answers, and their requests were read to the end."""
-    extension = scope.get("extensions", _NONE).get(ONE_WRITE) if reply.status == 200 else None
-    return extension is not None and bool(extension["write"](200, reply.wire))
 
 
 async def run_lifespan(life: AbstractAsyncContextManager[object], receive: Receive, send: Send) -> None:

@@ -71,6 +71,15 @@ class Receiver:
         return self._parts.keyring
 
     @property
+    def path(self) -> str | None:
+        return self._path
+
+    @property
+    def door(self) -> HttpFront:
+        """For a server that knows receivers, and hands requests over without ASGI between."""
+        return self._front
+
+    @property
     def meter(self) -> Meter:
         return self._parts.meter
 

@@ -8,6 +8,7 @@ for each request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 128
 
+Reply = Callable[[Answer], None]
+"""Must not raise."""
+
 
 class Intake:
     """Hands events to the inbox and turns what becomes of them into answers. One event loop."""
@@ -32,23 +36,20 @@ class Intake:
         self._observer = observer
         self._gauges = meter.gauges
         self._events: list[InboundEvent] = []
-        self._waiting: list[asyncio.Future[Answer]] = []
-        self._open: dict[int, tuple[float, list[asyncio.Future[Answer]]]] = {}
+        self._replies: list[Reply] = []
+        self._open: dict[int, tuple[float, list[Reply]]] = {}
         self._serials = count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, event: InboundEvent) -> asyncio.Future[Answer]:
-        """Claim and store the event; await the answer. Cancelling the wait does not stop the put."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+    def put(self, event: InboundEvent, reply: Reply) -> None:
+        """Claim and store the event; `reply` is called with the answer, once, in a later turn of the loop."""
         if not self._events:
-            loop.call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self._flush)
         self._events.append(event)
-        self._waiting.append(answer)
+        self._replies.append(reply)
         if len(self._events) >= MAX_BATCH:
             self._flush()
-        return answer
 
     async def drain(self) -> None:
         """Wait for all puts to end, each within its time."""
@@ -60,30 +61,31 @@ class Intake:
             self._timer = None
 
     def _flush(self) -> None:
-        events, waiting = self._events, self._waiting
+        events, replies = self._events, self._replies
         if not events:
             return
-        self._events, self._waiting = [], []
+        self._events, self._replies = [], []
         loop = asyncio.get_running_loop()
         serial, deadline = next(self._serials), loop.time() + self._timeout
-        self._open[serial] = (deadline, waiting)
+        self._open[serial] = (deadline, replies)
         self._gauges["kirimhook_waiting_commits"] += len(events)
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._expire)
-        task = loop.create_task(self._store(serial, events, waiting))
+        task = loop.create_task(self._store(serial, events))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _store(self, serial: int, events: list[InboundEvent], waiting: list[asyncio.Future[Answer]]) -> None:
-        answers = [unavailable("cancelled", self._retry_after)] * len(waiting)
+    async def _store(self, serial: int, events: list[InboundEvent]) -> None:
+        answers = [unavailable("cancelled", self._retry_after)] * len(events)
         try:
             answers = await self._answers(events)
         finally:
-            del self._open[serial]
             self._gauges["kirimhook_waiting_commits"] -= len(events)
-            for future, answer in zip(waiting, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            _, replies = self._open.pop(serial, (0.0, []))
+            for reply, answer in zip(
+                replies, answers, strict=False
+            ):  # no replies: they were told that it took too long
+                reply(answer)
 
     async def _answers(self, events: list[InboundEvent]) -> list[Answer]:
         try:
@@ -104,15 +106,14 @@ class Intake:
         """Answer for the puts that took too long. They go on; what they commit is then a duplicate."""
         loop = asyncio.get_running_loop()
         self._timer = None
-        for deadline, waiting in list(self._open.values()):
+        for serial, (deadline, replies) in list(self._open.items()):
             if deadline > loop.time():
                 self._timer = loop.call_at(deadline, self._expire)
                 return
-            late = [future for future in waiting if not future.done()]
-            for future in late:
-                future.set_result(unavailable("commit_timeout", self._retry_after))
-            if late:
-                self._tell("commit_timeout", f"not committed within {self._timeout:g} s", len(late))
+            del self._open[serial]
+            self._tell("commit_timeout", f"not committed within {self._timeout:g} s", len(replies))
+            for reply in replies:
+                reply(unavailable("commit_timeout", self._retry_after))
 
     def _tell(self, reason: str, detail: str, events: int, error: BaseException | None = None) -> None:
         self._observer.event("unstored", error=error, reason=reason, detail=detail, events=events)

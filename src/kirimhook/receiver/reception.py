@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,12 +84,31 @@ class Reception:
             return self._tell_not_started()
         try:
             event = await self._judge(headers, body)
-            return event if isinstance(event, Answer) else await self._intake.put(event)
+            return event if isinstance(event, Answer) else await self._stored(event)
         except Exception as error:  # as in accept
             self.observer.event("receiver_failed", error=error, status=503, **named(headers))
             return self._failed
 
-    def account(self, reply: Answer, headers: DeliveryHeaders, size: int, client: object = None) -> Answer:
+    def take_at_once(self, headers: DeliveryHeaders, body: bytes, reply: Callable[[Answer], None]) -> bool:
+        """As `take`, with the answer to `reply`. False, and nothing has happened, when it must be awaited."""
+        if not self.is_open or len(body) >= self._off_loop_from:
+            return False
+        now = self._clock()
+        try:
+            judgement = self._admission.judge(headers, body, now, self._keyring.secrets)
+        except Exception:  # `take` meets it again, and says so
+            return False
+        error = judgement[2]
+        if error is not None and error.reason in _AGAIN:
+            return False
+        event = self._note(judgement, headers, now)
+        if isinstance(event, Answer):
+            reply(event)
+        else:
+            self._intake.put(event, reply)
+        return True
+
+    def account(self, reply: Answer, headers: DeliveryHeaders, size: int, client: tuple[str, int] | None = None) -> Answer:
         """Count and log what became of a request."""
         reason = reply.reason
         self._requests[reason] += 1
@@ -98,7 +118,7 @@ class Reception:
                 status=reply.status,
                 reason=reason,
                 detail=reply.detail or None,
-                client=client,
+                client="{}:{}".format(*client) if client else None,
                 bytes=size,
                 **named(headers),
             )
@@ -120,6 +140,11 @@ class Reception:
         if self._threads is not None:
             self._threads.shutdown(wait=False)
             self._threads = None
+
+    def _stored(self, event: InboundEvent) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._intake.put(event, partial(_resolve, answer))
+        return answer
 
     def _tell_not_started(self) -> Answer:
         if not self._told_not_started:
@@ -157,6 +182,11 @@ class Reception:
         elif error.reason in _OUT_OF_TIME and error.skew is not None:
             self._clock_check.outside(now, error.skew, headers.signature or b"")
         return result
+
+
+def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:
+    if not future.done():  # whoever waited was cancelled
+        future.set_result(answer)
 
 
 def named(headers: DeliveryHeaders) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import uvicorn
 from kirimhook.observe import Meter, Observer
 from kirimhook.receiver.endpoint import Receiver
 from kirimhook.serving.deadlines import Guard, GuardedProtocol
+from kirimhook.serving.direct import DirectProtocol
 from kirimhook.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ def make_config(  # noqa: PLR0913  # what an operator sets
 
     `port` 0 takes any free one: see `Server.addresses`.
     """
-    alone = isinstance(app, Receiver)  # with nothing around it that would want to see its messages
-    guard = Guard(limits or Limits(), observer or Observer(), meter or Meter(), one_write=alone)
+    guard = Guard(limits or Limits(), observer or Observer(), meter or Meter())
+    protocol: Any = partial(GuardedProtocol, guard=guard)
+    if isinstance(app, Receiver) and app.path is not None:  # with nothing around it that would want to see its messages
+        protocol = partial(DirectProtocol, guard=guard, receiver=app)
     config = Config(
         app,
         host=host,
         port=port,
-        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]  # it is called as the class would be
+        http=protocol,
         ws="none",
         loop="uvloop",
         lifespan="on",
