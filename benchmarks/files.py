@@ -18,6 +18,7 @@ from kirimhook.receiver.inbox import Inbox, Stats
 from kirimhook.receiver.model import EventState, InboundEvent, RetryAt, Settlement
 
 BATCH = 2_000
+"""Events of one put; an inbox bounds how many may wait."""
 BACKOFF_MS = 24 * 3_600_000
 BUSY_KEY = "wa:106540352242922:6289999999999"
 FINISH_ALL = (

@@ -93,7 +93,8 @@ class Rig:
         return replace(found, handled_beside=effects)
 
     async def _put(self, events: list[InboundEvent]) -> None:
-        await self._inbox.put(events)
+        for some in (events[start : start + files.BATCH] for start in range(0, len(events), files.BATCH)):
+            await self._inbox.put(some)
         self.special += len(events)
 
     async def _load(self, name: str, seconds: int, *, catch_up: bool = True) -> Measurement:
