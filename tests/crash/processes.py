@@ -1,0 +1,111 @@
+"""The processes of one test: `kirimhook serve` and `kirimhook work` over one inbox, and nothing left at its end."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from kirimhook.testing.requests import TEST_SECRET
+from kirimhook.testing.served import Served
+from tests.crash import journal
+from tests.crash.waiting import SOON, until
+
+ROOT = Path(__file__).parents[2]
+HANDLERS = "tests.crash.handlers:hooks"
+MARK = "KIRIMHOOK_TEST_RUN"
+"""The variable by which a process is known as one of this test, whoever its parent is by now."""
+
+
+class Lines:
+    """What a process printed."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._came = threading.Condition()
+
+    def take(self, line: str) -> None:
+        with self._came:
+            self._lines.append(line)
+            self._came.notify_all()
+
+    def wait_for(self, line: str) -> None:
+        with self._came:
+            assert self._came.wait_for(lambda: line in self._lines, SOON), f"{line!r} not among {self._lines}"
+
+    def __contains__(self, line: str) -> bool:
+        return line in self._lines
+
+
+class Processes:
+    """Starts them with an admin port and a log of their own; `end` ends what still runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "inbox.db"
+        self.journal = folder / "journal"
+        self.secrets_file = folder / "secrets.txt"
+        self.secrets_file.write_text(TEST_SECRET.reveal() + "\n")
+        self.environment = {journal.VARIABLE: str(self.journal), MARK: uuid.uuid4().hex}
+        self._started: list[Served] = []
+
+    def serve(
+        self,
+        *options: str,
+        hooks: str = HANDLERS,
+        port: int = 0,
+        query: str = "",
+        lines: Lines | None = None,
+        wrapper: Sequence[str] = (),
+    ) -> Served:
+        """Returns when it listens. `query` is of the inbox's URL. Raises ServeFailed."""
+        where = ("--port", str(port), "--secrets-file", str(self.secrets_file))
+        return self._start(["serve", hooks, *where, *self._inbox(query), *options], lines, wrapper=wrapper)
+
+    def work(
+        self,
+        *options: str,
+        hooks: str = HANDLERS,
+        lines: Lines | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Served:
+        """Returns when it works. Raises ServeFailed."""
+        return self._start(["work", hooks, *self._inbox(""), *options], lines, environment=environment)
+
+    def end(self) -> None:
+        for served in self._started:
+            served.end()
+
+    def left(self) -> list[psutil.Process]:
+        """Processes of this test that are still there, orphans too."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def check_nothing_is_left(self) -> None:
+        until(lambda: not self.left(), "the end of all that was started", 5)
+
+    def _inbox(self, query: str) -> Iterator[str]:
+        yield from ("--inbox", f"sqlite:///{self.database}{query}", "--admin-port", "0")
+
+    def _start(
+        self,
+        arguments: list[str],
+        lines: Lines | None,
+        *,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Served:
+        printed = lines.take if lines is not None else None
+        variables = {**self.environment, **(environment or {})}
+        served = Served(arguments, folder=ROOT, environment=variables, printed=printed, wrapper=wrapper)
+        self._started.append(served)
+        served.started()
+        return served
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(MARK) == self.environment[MARK] and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False

@@ -1,0 +1,110 @@
+"""G2: claiming an event and storing it are one atomic write. No crash leaves an id claimed and its event lost.
+
+`kirimhook serve` is killed with SIGKILL, children and all, at random moments under load, five times (or
+KIRIMHOOK_CHAOS_ROUNDS), and started again; the sender resends every event until its 200. In the end every
+event was acknowledged and completed once, its transactional effects are there once, and the file is sound.
+A receiver that claims in one write and stores in another goes through the same harness, and is caught.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kirimhook.contract.samples import Sample
+from kirimhook.testing.served import Served
+from tests.crash import journal
+from tests.crash.crashes import through_crashes
+from tests.crash.faulty import FaultyVictim
+from tests.crash.processes import Processes
+from tests.crash.sender import contact, message
+
+ROUNDS = int(os.environ.get("KIRIMHOOK_CHAOS_ROUNDS", "5"))
+SEED = os.environ.get("KIRIMHOOK_CHAOS_SEED", "")
+A_ROUND = 300
+CUSTOMERS = 40
+LEASE = "1"
+"""Seconds until another worker may have what a killed one held."""
+
+
+class ServeVictim:
+    """`kirimhook serve`, with a short lease."""
+
+    def __init__(self, processes: Processes, *options: str) -> None:
+        self.database = processes.database
+        self._processes = processes
+        self._options = ("--lease", LEASE, "--attempts", "1000", *options)
+        self._served: Served | None = None
+        self._port = 0
+
+    def start(self) -> str:
+        self._served = self._processes.serve(*self._options, port=self._port)
+        started = self._served.started()
+        self._port = started["port"]
+        return str(started["url"])
+
+    def crash(self) -> None:
+        assert self._served is not None
+        self._served.kill()
+
+    def stop(self) -> None:
+        assert self._served is not None
+        assert self._served.terminate() == 0
+
+
+def batches(rounds: int, draw: random.Random) -> list[list[Sample]]:
+    """Two thirds for the transactional handler, the rest for the async one."""
+    kinds = (message, message, contact)
+    return [
+        [draw.choice(kinds)(f"crash-{number}-{serial}", draw.randrange(CUSTOMERS)) for serial in range(A_ROUND)]
+        for number in range(rounds)
+    ]
+
+
+def seed() -> int:
+    return int(SEED) if SEED else random.SystemRandom().randrange(1 << 32)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_crash_loses_an_event_or_completes_it_twice(
+    workers: str, processes: Processes, say: Callable[[str], None]
+) -> None:
+    chosen = seed()
+    draw = random.Random(chosen)
+    sent = batches(ROUNDS, draw)
+    outcome = asyncio.run(through_crashes(ServeVictim(processes, "--workers", workers), sent, draw))
+    say(f"G2, --workers {workers}, {ROUNDS} kills (seed {chosen}): {outcome}")
+
+    ids = {sample.event_id for batch in sent for sample in batch}
+    in_transaction = Counter(sample.event_id for batch in sent for sample in batch if sample.source == "meta")
+    on_the_loop = ids - in_transaction.keys()
+    assert outcome.acked == outcome.sent == len(ids)
+    assert outcome.resent > 0, "no kill met a request on its way: nothing was tried"
+    assert outcome.missing_after_kill == outcome.lost == outcome.twice == outcome.broken_files == 0
+    assert outcome.ledger.stored == outcome.ledger.done == Counter(ids)
+    assert outcome.ledger.elsewhere == Counter()
+    assert outcome.ledger.effects == in_transaction
+    assert outcome.ledger.is_in_order
+    assert journal.handled(journal.read(processes.journal)).keys() == on_the_loop
+
+
+def test_a_receiver_that_claims_and_stores_in_two_writes_is_caught(
+    tmp_path: Path, processes: Processes, say: Callable[[str], None]
+) -> None:
+    draw = random.Random(seed())
+    rounds = 3
+    sent = batches(rounds, draw)
+    victim = FaultyVictim(processes)
+    try:
+        outcome = asyncio.run(through_crashes(victim, sent, draw))
+    finally:
+        victim.end()
+    say(f"G2, the faulty receiver, {rounds} kills: {outcome}")
+    assert outcome.acked == outcome.sent, "it does acknowledge: that is its fault"
+    assert outcome.lost >= rounds
