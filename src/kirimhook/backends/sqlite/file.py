@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 
+from kirimhook.backends.sqlite import intake
 from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.locks import NoLock, WriterLock
 from kirimhook.backends.sqlite.paths import Identity, identity, make_file, make_folder, remove_if_same, sidecars
@@ -78,6 +79,7 @@ class DatabaseFile:
         connection = connect(self._settings, "rw")
         try:
             prepare(connection, self._settings)
+            intake.prepare(connection)
             if self._in_doubt:
                 _make_certain(connection)
             self._sidecars = {} if in_memory else sidecars(self._path)

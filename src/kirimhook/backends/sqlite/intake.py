@@ -1,129 +1,106 @@
-"""Put: claim and store a batch of events in the transaction that is open.
+"""Put: claim and store a batch of events with one statement.
 
-Few, large statements: each one runs without Python's global lock, so the loop that acknowledges goes on
-meanwhile. Rows go in by powers of two, so that a handful of prepared statements serves every batch size.
+SQLite runs a statement without Python's global lock, so the loop that acknowledges goes on meanwhile; what counts is
+how often the writer thread has to ask for that lock. So all rows of a batch go into a view, whose trigger does for
+each what its table needs; run outside a transaction, that one statement commits too.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import chain
 from typing import Any
 
-from kirimhook.backends.sqlite.schema import SOURCES, lane_of
+from kirimhook.backends.sqlite.schema import lane_of
 from kirimhook.receiver.model import InboundEvent, Receipt
 
-LARGEST = 128
-"""Rows of one statement. SQLite takes 32 766 parameters, an event has ten."""
+LARGEST = 256
+"""Events of one statement. SQLite takes 32 766 parameters, an event has twelve."""
+COLUMNS = 12
+ROWS_OF_ONE = 3
+"""Rows that a fresh event makes."""
 
-EVENT = (
-    "INSERT INTO events (number, dedupe_key, event_id, type, source, ordering_key, livemode, problem, "
-    "delivery_id, received_at) VALUES "
-)
-PAYLOAD = "INSERT INTO payloads (number, body) VALUES "
-QUEUE = "INSERT INTO queue (number, lane, visible_at) VALUES "
-SOURCE = "INSERT OR IGNORE INTO sources (name) VALUES (?)"
+VIEW = """
+CREATE TEMP VIEW arriving (dedupe_key, event_id, type, source, ordering_key, livemode, problem, delivery_id,
+                           received_at, body, lane, due)
+AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
+REPEATED = "CREATE TEMP TABLE repeated (dedupe_key BLOB NOT NULL, parked INTEGER NOT NULL)"
+# Each statement asks changes() what became of the one before it.
+TRIGGER = """
+CREATE TEMP TRIGGER arrive INSTEAD OF INSERT ON arriving WHEN NEW.dedupe_key IS NOT NULL
+BEGIN
+    INSERT INTO events (dedupe_key, event_id, type, source, ordering_key, livemode, problem, delivery_id, received_at)
+    VALUES (NEW.dedupe_key, NEW.event_id, NEW.type, NEW.source, NEW.ordering_key, NEW.livemode, NEW.problem,
+            NEW.delivery_id, NEW.received_at)
+    ON CONFLICT (dedupe_key) DO NOTHING;
+
+    INSERT INTO payloads (number, body) SELECT last_insert_rowid(), NEW.body WHERE changes() = 1;
+
+    INSERT INTO queue (number, lane, visible_at)
+    SELECT last_insert_rowid(), NEW.lane,
+           CASE WHEN EXISTS (SELECT 1 FROM queue WHERE lane = NEW.lane) THEN NULL ELSE NEW.due END
+    WHERE changes() = 1;
+
+    INSERT INTO repeated (dedupe_key, parked)
+    SELECT NEW.dedupe_key, EXISTS (
+        SELECT 1 FROM events e JOIN finished f ON f.number = e.number
+        WHERE e.dedupe_key = NEW.dedupe_key AND f.state = 'parked')
+    WHERE changes() = 0;
+
+    INSERT OR IGNORE INTO sources (name) SELECT NEW.source WHERE NEW.source NOT IN ('meta', 'kirim', '');
+END"""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the view, for this connection alone. Raises sqlite3.Error."""
+    for statement in (VIEW, REPEATED, TRIGGER):
+        connection.execute(statement)
 
 
 def put(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: int) -> list[Receipt]:
-    """Store those that are new. The caller commits. Raises sqlite3.Error."""
-    first: dict[bytes, int] = {}
-    for index, event in enumerate(events):
-        first.setdefault(event.dedupe_key, index)
-    known = _known(connection, list(first))
-    receipts = [known.get(event.dedupe_key, Receipt.DUPLICATE) for event in events]
-    fresh = [index for key, index in first.items() if key not in known]
-    for index in fresh:
-        receipts[index] = Receipt.FRESH
-    if fresh:
-        _store(connection, [events[index] for index in fresh], now)
+    """Store those that are new. Outside a transaction each `LARGEST` of them commit. Raises sqlite3.Error."""
+    receipts: list[Receipt] = []
+    for start in range(0, len(events), LARGEST):
+        receipts += _put(connection, events[start : start + LARGEST], now)
     return receipts
 
 
-def _known(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Receipt]:
-    """Which keys are claimed already."""
-    found: dict[bytes, Receipt] = {}
-    for start in range(0, len(keys), LARGEST):
-        some = _padded(keys[start : start + LARGEST])
-        text = connection.execute(_known_sql(len(some)), some).fetchone()[0]
-        for entry in text.split(",") if text else ():
-            parked = entry.endswith("!")
-            found[bytes.fromhex(entry.rstrip("!"))] = Receipt.DUPLICATE_PARKED if parked else Receipt.DUPLICATE
-    return found
+def _put(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: int) -> list[Receipt]:
+    values: list[Any] = []
+    for event in events:
+        values += event
+        values.append(lane_of(event.ordering_key))
+        values.append(now)
+    rows = 1 << (len(events) - 1).bit_length()  # a handful of prepared statements serves every size
+    values += [None] * (COLUMNS * (rows - len(events)))
+    before = connection.total_changes
+    connection.execute(_insert_sql(rows), values)
+    if connection.total_changes - before == ROWS_OF_ONE * len(events):
+        return [Receipt.FRESH] * len(events)
+    return _told_apart(connection, events)
 
 
-def _store(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: int) -> None:
-    number = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()[0]
-    lanes = [lane_of(event.ordering_key) for event in events]
-    busy = _busy(connection, [lane for lane in lanes if lane is not None])
-    rows: list[tuple[Any, ...]] = []
-    queue: list[tuple[Any, ...]] = []
-    bodies: list[tuple[Any, ...]] = []
-    for event, lane in zip(events, lanes, strict=True):
-        number += 1
-        rows.append((number, *event[:9]))
-        bodies.append((number, event.body))
-        queue.append((number, lane, None if lane in busy else now))
-        if lane is not None:
-            busy.add(lane)
-    _insert(connection, EVENT, rows)
-    _insert(connection, PAYLOAD, bodies)
-    _insert(connection, QUEUE, queue)
-    if others := {event.source for event in events}.difference(SOURCES):
-        connection.executemany(SOURCE, [(source,) for source in others])
-
-
-def _busy(connection: sqlite3.Connection, lanes: list[int]) -> set[int]:
-    """The lanes that have something unfinished."""
-    found: set[int] = set()
-    for start in range(0, len(lanes), LARGEST):
-        some = _padded(lanes[start : start + LARGEST])
-        text = connection.execute(_busy_sql(len(some)), some).fetchone()[0]
-        found.update(map(int, text.split(",")) if text else ())
-    return found
-
-
-def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    for some in _powers_of_two(rows):
-        connection.execute(_values_sql(into, len(some), len(some[0])), list(chain.from_iterable(some)))
-
-
-def _powers_of_two(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    start = 0
-    while rest := len(rows) - start:
-        size = min(LARGEST, 1 << rest.bit_length() - 1)
-        yield rows[start : start + size]
-        start += size
-
-
-def _padded(values: list[Any]) -> list[Any]:
-    """To a power of two, with its own last value."""
-    return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+def _told_apart(connection: sqlite3.Connection, events: Sequence[InboundEvent]) -> list[Receipt]:
+    """Some were known, or came twice in this batch: the first of those is the fresh one."""
+    repeated: dict[bytes, list[bool]] = {}
+    for key, parked in connection.execute("SELECT dedupe_key, parked FROM repeated").fetchall():
+        repeated.setdefault(key, []).append(bool(parked))
+    connection.execute("DELETE FROM repeated")
+    receipts: list[Receipt] = []
+    for event in reversed(events):
+        parked_of = repeated.get(event.dedupe_key)
+        if parked_of:
+            receipts.append(Receipt.DUPLICATE_PARKED if parked_of.pop() else Receipt.DUPLICATE)
+        else:
+            receipts.append(Receipt.FRESH)
+    return receipts[::-1]
 
 
 @cache
-def _values_sql(into: str, rows: int, columns: int) -> str:
-    return into + ", ".join([f"({', '.join('?' * columns)})"] * rows)
-
-
-@cache
-def _known_sql(count: int) -> str:
-    parked = "EXISTS (SELECT 1 FROM finished f WHERE f.number = events.number AND f.state = 'parked')"
-    return (
-        f"SELECT group_concat(hex(dedupe_key) || CASE WHEN {parked} THEN '!' ELSE '' END) "
-        f"FROM events WHERE dedupe_key IN ({', '.join('?' * count)})"
-    )
-
-
-@cache
-def _busy_sql(count: int) -> str:
-    marks = ", ".join("(?)" for _ in range(count))
-    return (
-        f"WITH wanted (lane) AS (VALUES {marks}) SELECT group_concat(lane) FROM wanted "
-        "WHERE EXISTS (SELECT 1 FROM queue WHERE queue.lane = wanted.lane)"
-    )
+def _insert_sql(rows: int) -> str:
+    marks = f"({', '.join('?' * COLUMNS)})"
+    return f"INSERT INTO arriving VALUES {', '.join([marks] * rows)}"
 
 
 def total_bytes(events: Iterable[InboundEvent]) -> int:

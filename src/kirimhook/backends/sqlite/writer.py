@@ -123,10 +123,10 @@ class Writer:
         else:
             if live:
                 self._recovered()
-        self._tell(results)
         puts = [entry for entry in batch if isinstance(entry, Put)]
-        if puts:
+        if puts:  # before they are told, or they could be refused what they have just freed
             self._taken(sum(len(put.events) for put in puts), sum(put.weight for put in puts))
+        self._tell(results)
 
     def _transaction(self, batch: list[Put | Call]) -> list[Result]:
         """Raises sqlite3.Error, OSError or `InboxUnavailable`; then nothing of it is promised."""
@@ -146,9 +146,13 @@ class Writer:
         return results + outcast
 
     def _attempt(self, connection: sqlite3.Connection, batch: list[Put | Call]) -> list[Result]:
+        puts = [entry for entry in batch if isinstance(entry, Put)]
+        events = [event for put in puts for event in put.events]
+        if len(puts) == len(batch) and len(events) <= intake.LARGEST:
+            return self._put(connection, puts, events)  # one statement, and so its own transaction
         connection.execute("BEGIN IMMEDIATE")
         try:
-            results = self._put(connection, [entry for entry in batch if isinstance(entry, Put)])
+            results = self._put(connection, puts, events)
             results += [_called(connection, entry) for entry in batch if isinstance(entry, Call)]
             connection.execute("COMMIT")
         except BaseException:
@@ -157,10 +161,7 @@ class Writer:
             raise
         return results
 
-    def _put(self, connection: sqlite3.Connection, puts: list[Put]) -> list[Result]:
-        if not puts:
-            return []
-        events = [event for put in puts for event in put.events]
+    def _put(self, connection: sqlite3.Connection, puts: list[Put], events: list[InboundEvent]) -> list[Result]:
         receipts = iter(intake.put(connection, events, int(self._clock() * 1000)))
         return [(put, [next(receipts) for _ in put.events], None) for put in puts]
 
