@@ -49,6 +49,8 @@ class Pace:
 
     renew: float
     """Between renewals of what is held: a third of a lease."""
+    turns: float = 0.005
+    """Between two turns while there is a lot to do: what comes in meanwhile shares a commit."""
     poll: float = 30.0
     """Longest time without a lease while there is room, whatever the source says."""
     outage: float = 0.05
@@ -83,6 +85,7 @@ class Runner(Generic[Work, Result]):
         self._awake = asyncio.Event()
         self._awake.set()
         self._hurry = asyncio.Event()
+        self._no_pause = asyncio.Event()
         self._nudged = False
         self._draining = False
         self._results: deque[Result] = deque()
@@ -90,6 +93,7 @@ class Runner(Generic[Work, Result]):
         self._failures = 0
         self._empty = 0
         self._renew_at = 0.0
+        self._turned_at = float("-inf")
         self._sentry: asyncio.Task[None] | None = None
         self._over = False
         self._idlers: deque[Future[None]] = deque()
@@ -107,17 +111,20 @@ class Runner(Generic[Work, Result]):
             self._nudged = True
             self._call_soon(self._awake.set)
 
+    def hurry(self) -> None:
+        """Results are in, and somebody waits for them to be settled."""
+        self._call_soon(self._awake.set, self._hurry.set)
+
     def drain(self) -> None:
         """Lease no more, and return once nothing is held."""
         self._draining = True
-        self._call_soon(self._awake.set)
-        self._call_soon(self._hurry.set)
+        self._call_soon(self._awake.set, self._hurry.set, self._no_pause.set)
 
     def idle(self) -> Future[None]:
         """Done when a lease begun after this call finds nothing due, and nothing held. RuntimeError at the end."""
         future: Future[None] = Future()
         self._idlers.append(future)
-        self._call_soon(self._awake.set)
+        self.hurry()
         if self._over:
             self.close()
         return future
@@ -133,28 +140,29 @@ class Runner(Generic[Work, Result]):
             self._loop = None
             self.close()
 
-    def _call_soon(self, callback: Callable[[], None]) -> None:
+    def _call_soon(self, *callbacks: Callable[[], None]) -> None:
         """Before the loop runs there is nothing to wake, and after it nobody."""
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(callback)
+                for callback in callbacks:
+                    loop.call_soon_threadsafe(callback)
 
     async def _rest(self) -> None:
         """Until something happens. In an outage only time counts, or a storm of results would make it spin."""
-        signal, left = self._awake, None
         if self._failures:
             doubled = self._pace.outage * 2.0 ** min(self._failures - 1, 16)
-            signal, left = self._hurry, min(doubled, self._pace.longest_outage)
-        elif self._held:
-            left = max(self._renew_at - self._clock(), 0)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await signal.wait()
-        self._hurry.clear()
+            await _signal(self._no_pause, min(doubled, self._pace.longest_outage))
+        else:
+            await _signal(self._awake, self._renew_at - self._clock() if self._held else None)
+            if not self._asking and not self._draining:
+                await _signal(self._hurry, self._turned_at + self._pace.turns - self._clock())
+        self._no_pause.clear()
 
     async def _turn(self) -> None:
+        self._turned_at = self._clock()
         self._awake.clear()
+        self._hurry.clear()
         self._nudged = False
         results = [self._results.popleft() for _ in range(len(self._results))]
         self._asking += [self._idlers.popleft() for _ in range(len(self._idlers))]
@@ -183,12 +191,15 @@ class Runner(Generic[Work, Result]):
             leased = await self._source.lease(room)
         except Exception as error:  # reported by `outage`
             return error
-        self._empty = 0 if leased else self._empty + 1
-        if len(leased) < room and self._sentry is None:
-            self._sentry = asyncio.create_task(self._watch())
         if leased:
+            self._empty = 0
             self._held.update(leased)
             self._hand_over(leased)
+            self._awake.set()  # where there was some there may be more
+        else:
+            self._empty += 1
+            if self._sentry is None:
+                self._sentry = asyncio.create_task(self._watch())
         return None
 
     async def _renew(self) -> Exception | None:
@@ -250,3 +261,12 @@ class Runner(Generic[Work, Result]):
             while True:
                 self._asking.append(self._idlers.popleft())
         self._answer(RuntimeError("it was stopped"))
+
+
+async def _signal(event: asyncio.Event, timeout: float | None) -> None:
+    """Wait for it, and no longer than `timeout` seconds."""
+    if timeout is not None and timeout <= 0:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await event.wait()

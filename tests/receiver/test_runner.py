@@ -275,13 +275,13 @@ def test_after_a_long_wait_new_work_is_not_made_to_wait() -> None:
     async def main() -> None:
         shelf = Shelf()
         async with Ran(shelf, empty=1000.0) as ran:
-            for number in range(8):
+            for number in range(13):
                 await shelf.seen("wait", number + 1)
                 ran.clock.advance(2000)
                 shelf.stirred.set()  # for nothing: the lease is empty again
-            await shelf.seen("wait", 9)
+            await shelf.seen("wait", 14)
             shelf.put(1)
-            await shelf.seen("lease", 10)
+            await shelf.seen("lease", 15)
 
     asyncio.run(main())
 

@@ -25,7 +25,7 @@ from kirimhook.receiver.worker import Worker
 from kirimhook.settings import ReceiverSettings
 from kirimhook.testing.clock import Clock
 from tests.receiver.test_worker_leases import Gate
-from tests.receiver.working import MEMORY, SOON, Log, inbound, kirimhook_threads, soon, until, working
+from tests.receiver.working import MEMORY, SOON, Log, Working, a_while, inbound, kirimhook_threads, soon, until, working
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +127,7 @@ def test_a_start_while_it_stops_begins_when_it_has_stopped() -> None:
             work.worker.start()
             await work.put(inbound())
             idle = asyncio.create_task(work.worker.idle())
+            await a_while()
             assert len(running) == 1
             assert not stopping.done()
             gate.go.set()
@@ -215,6 +216,36 @@ def test_stopping_finishes_what_runs_and_gives_back_the_rest() -> None:
             work.worker.start()
             await soon(work.worker.idle())
             assert calls[1:] == [events[1].event_id, events[2].event_id, events[3].event_id]
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_a_handler_is_given_back_at_once() -> None:
+    gate = Gate()
+    hooks = Hooks()
+    calls: list[str] = []
+
+    @hooks.on("*")
+    def handler(event: Event) -> None:
+        calls.append(event.id)
+        if len(calls) == 5:  # by then the worker leases ahead
+            gate.stop_here()
+
+    async def main() -> None:
+        async with working(hooks, concurrency=1) as work:
+            await work.put(*(inbound() for _ in range(9)))
+            await gate.was_reached()
+            stopping = asyncio.create_task(work.worker.stop())
+            await until(lambda: given_back(work))
+            assert not stopping.done()
+            gate.go.set()
+            await soon(stopping)
+            states = await work.states()
+            assert states.count(EventState.DONE) == len(calls) == 5
+            assert states.count(EventState.WAITING) == 4
+
+    async def given_back(work: Working) -> bool:
+        return work.handled().get("released", 0) > 0
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ parsed, no handler is called. Nothing ends in silence."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import sys
 import threading
@@ -481,6 +482,31 @@ def test_a_handler_that_outlives_its_cancellation_has_the_last_word() -> None:
     asyncio.run(main())
 
 
+def test_a_cancellation_that_was_outlived_does_not_reach_the_next_event() -> None:
+    hooks = Hooks()
+    cancelling: list[int] = []
+
+    @hooks.on("stubborn.one", timeout=0.05)
+    async def stubborn(event: Event) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    @hooks.on("next.one")
+    async def following(event: Event) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        cancelling.append(task.cancelling())
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with working(hooks) as work:
+            await work.handle(inbound("a", kind="stubborn.one"), inbound("a", kind="next.one"))
+            assert await work.states() == [EventState.DONE] * 2
+
+    asyncio.run(main())
+    assert cancelling == [0]
+
+
 def test_the_setting_is_the_timeout_of_a_handler_that_names_none_and_none_means_no_bound() -> None:
     hooks = Hooks()
     go = threading.Event()
@@ -514,21 +540,27 @@ def test_a_thread_past_its_timeout_is_reported_once_and_its_outcome_counts() -> 
         go.wait(SOON)
         return Park("late, but true")
 
+    @hooks.on("slow.failure", timeout=0.02)
+    def slow_failure(event: Event) -> None:
+        go.wait(SOON)
+        failing()
+
     @hooks.on("other.one", timeout=0.02)
     async def other(event: Event) -> None:
         await asyncio.Event().wait()
 
     async def main() -> None:
         async with working(hooks) as work:
-            await work.put(inbound(kind="slow.one"))
-            await asyncio.to_thread(work.log.wait_for, "handler_overdue")
+            await work.put(inbound(kind="slow.one"), inbound(kind="slow.failure"))
+            await asyncio.to_thread(work.log.wait_for, "handler_overdue", 2)
             await work.put(inbound(kind="other.one"))
             await asyncio.to_thread(work.log.wait_for, "retry")  # the watch has looked again since
             go.set()
             await soon(work.worker.idle())
-            assert (await work.stored())[0].reason == "late, but true"
-            (said,) = work.log.named("handler_overdue")
-            assert said["timeout"] == 0.02
+            parked, failed, _ = await work.stored()
+            assert parked.reason == "late, but true"
+            assert "LookupError" in str(failed.reason)
+            assert [said["timeout"] for said in work.log.named("handler_overdue")] == [0.02, 0.02]
 
     asyncio.run(main())
 

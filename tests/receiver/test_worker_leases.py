@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from kirimhook.receiver.hooks import Hooks
 from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import Done, EventState, Lease, Settlement
 from kirimhook.testing.clock import Clock
-from tests.receiver.working import SOON, Working, inbound, soon, until, working
+from tests.receiver.working import SOON, Working, a_while, inbound, soon, until, working
 
 START = 1_800_000_000.0
 
@@ -213,6 +212,7 @@ def test_a_suspect_waits_for_what_is_running_and_runs_with_nothing_beside_it() -
             clock.advance(6)
             await asyncio.to_thread(work.log.wait_for, "suspect")
             await work.put(inbound(kind="late.one"), inbound(kind="late.one"))
+            await a_while()
             assert trace == ["early.one begins"]
             gates["early.one"].go.set()
             await gates["suspect.one"].was_reached()
@@ -244,18 +244,13 @@ def test_a_worker_that_could_not_renew_begins_nothing_more_under_that_lease(tmp_
             await gate.was_reached()
             await work.inbox.close()
             await asyncio.to_thread(work.log.wait_for, "work_halted")
-            await until(lease_is_over)
+            await a_while(0.4)  # longer than the lease
             gate.go.set()
             await work.inbox.open()
             await until(lambda: finished(work))
             assert attempts == [(first.event_id, 1), (second.event_id, 2)]
             assert work.handled() == {"done": 2}
             assert len(work.log.named("lease_lost")) == 1
-
-    over_at = time.monotonic() + 0.4
-
-    async def lease_is_over() -> bool:
-        return time.monotonic() > over_at
 
     async def finished(work: Working) -> bool:
         return await work.states() == [EventState.DONE] * 2

@@ -21,7 +21,7 @@ from kirimhook.receiver.model import EventState
 from kirimhook.receiver.worker import Worker
 from kirimhook.testing.clock import Clock
 from tests.receiver.test_worker_leases import Gate, take_over
-from tests.receiver.working import inbound, soon, working
+from tests.receiver.working import a_while, inbound, soon, working
 
 EFFECT = "INSERT INTO effects (event) VALUES (?)"
 
@@ -119,6 +119,27 @@ def test_earlier_events_of_the_run_are_settled_before_the_transaction() -> None:
             await work.handle(*events)
             assert await work.states() == [EventState.DONE] * 5
             assert work.handled() == {"done": 5}
+
+    asyncio.run(main())
+
+
+def test_a_transaction_that_outlasts_a_renewal_keeps_the_lease_of_its_run() -> None:
+    hooks = Hooks()
+    gate = Gate()
+
+    @hooks.on("*", transaction=True)
+    def handler(event: Event, tx: Transaction) -> None:
+        gate.stop_here()  # and with it whoever wants to write, a renewal too
+
+    async def main() -> None:
+        async with working(hooks, lease=1.5) as work:
+            await work.put(inbound("a"), inbound("a"), inbound("a"))
+            await gate.was_reached()
+            await a_while(0.7)  # a renewal was due after 0.5
+            gate.go.set()
+            await soon(work.worker.idle())
+            assert await work.states() == [EventState.DONE] * 3
+            assert not work.log.named("lease_lost")
 
     asyncio.run(main())
 

@@ -124,6 +124,16 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def a_while(seconds: float = 0.1) -> None:
+    """Let time pass, to see that something does not happen, or that a lease or renewal became due."""
+    end = time.monotonic() + seconds
+
+    async def is_over() -> bool:
+        return time.monotonic() > end
+
+    await until(is_over)
+
+
 def url_of(folder: Path | None) -> str:
     return MEMORY if folder is None else f"sqlite:///{folder / 'inbox.db'}"
 

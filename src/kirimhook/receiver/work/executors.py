@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from logging import DEBUG
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from kirimhook.observe import Meter, Observer
 from kirimhook.receiver.hooks import Handler, Hooks
@@ -40,16 +40,26 @@ class Shop(NamedTuple):
     meter: Meter
 
 
+class HandIn(Protocol):
+    """Where results go, from any thread."""
+
+    def report(self, result: Report, /) -> None: ...
+
+    def nudge(self) -> None:
+        """After a batch of results."""
+
+    def hurry(self) -> None:
+        """After a result that is waited for."""
+
+
 class Executors:
     """`start`, `hand_over`, `drain`, `cancel` and `stop` are for other threads; the rest is the loop's own."""
 
-    def __init__(self, shop: Shop, report: Callable[[Report], None], nudge: Callable[[], None]) -> None:
-        """Calls `report` for everything that ended, and `nudge` after a batch of them."""
+    def __init__(self, shop: Shop, hand_in: HandIn) -> None:
         self._settings = shop.settings
         self._observer = shop.observer
         self._gauges = shop.meter.gauges
-        self._hand_in = report
-        self._nudge = nudge
+        self._hand_in = hand_in
         self._thread = LoopThread("kirimhook-handlers", self._broken)
         self._threads = HandlerThreads(self._thread.loop, "kirimhook-handler")
         parts = Parts(shop.inbox, shop.settings, shop.verdicts, self._threads, shop.observer, shop.meter)
@@ -142,7 +152,7 @@ class Executors:
         self._spawn()
 
     def _report(self, report: Report) -> None:
-        self._hand_in(report)
+        self._hand_in.report(report)
         if not self._reporting:
             self._reporting = True
             self._thread.loop.call_soon(self._reported)
@@ -150,11 +160,12 @@ class Executors:
     def _reported(self) -> None:
         """Once for everything that ended since the loop last came round."""
         self._reporting = False
-        self._nudge()
+        self._hand_in.nudge()
 
     async def _settled(self) -> None:
         future: asyncio.Future[None] = self._thread.loop.create_future()
-        self._report(Flush(lambda: self._thread.call_soon(_resolve, future)))
+        self._hand_in.report(Flush(lambda: self._thread.call_soon(_resolve, future)))
+        self._hand_in.hurry()
         await future
 
     def _overdue(self, leased: LeasedEvent, handler: Handler) -> None:

@@ -28,7 +28,7 @@ class Run:
         self.told = False
         """The log has heard that it is lost. Written by the control loop."""
         self.transacting = False
-        """A transaction may be moving the lease on at this moment: do not renew it. Set by the handlers' loop
+        """A transaction may be moving the lease on: a renewal that fails says nothing. Set by the handlers' loop
         before, cleared by the control loop once it has heard of the end."""
 
 

@@ -73,7 +73,7 @@ class Session:
 
     async def _work(self) -> None:
         shop = self._shop
-        self._executors = executors = Executors(shop, self._runner.report, self._runner.nudge)
+        self._executors = executors = Executors(shop, self._runner)
         executors.start()
         shop.observer.event("worker_started", handlers=len(shop.hooks.handlers), concurrency=shop.settings.concurrency)
         purging = asyncio.create_task(keep_purging(shop.inbox, shop.settings, shop.observer, shop.meter))

@@ -83,13 +83,13 @@ class InboxSource:
     async def renew(self, held: Collection[Run]) -> None:
         """Of what is lost, no other event begins."""
         deadline = self._clock() + self._settings.lease
-        runs = [run for run in held if not run.transacting and not run.lost]
+        runs = [run for run in held if not run.lost]
         heads = [(run.token, run.head) for run in runs]
         renewed = await self._inbox.renew(heads, self._settings.lease) if heads else []
         for run, (_, head), kept in zip(runs, heads, renewed, strict=True):
             if kept:
                 run.deadline = deadline
-            elif not run.transacting and run.head == head:
+            elif not run.transacting and run.head == head:  # else its own settlement moved the lease on
                 self._lose(run)
 
     async def settle(self, results: Sequence[Report]) -> Collection[Run]:
