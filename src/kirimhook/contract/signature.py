@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
+import hmac
 from binascii import Error as HexError
 from binascii import unhexlify
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
-from hmac import digest as hmac_digest
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Secret:
     without blanks. Equal by value, hashable, immutable, not picklable.
     """
 
-    __slots__ = ("_fingerprint", "_key")
+    __slots__ = ("_fingerprint", "_key", "_keyed")
 
     def __init__(self, value: str) -> None:
         if not 0 < len(value) <= MAX_SECRET_CHARS:
@@ -42,6 +42,7 @@ class Secret:
         if not (value.isascii() and value.isprintable()) or " " in value:
             raise ValueError("a secret is printable ASCII without blanks")
         self._key = value.encode()
+        self._keyed = hmac.new(self._key, digestmod="sha256")
         self._fingerprint = sha256(self._key).hexdigest()[:12]
 
     @property
@@ -55,7 +56,9 @@ class Secret:
 
     def mac(self, message: bytes) -> bytes:
         """HMAC-SHA256 of the message, 32 bytes."""
-        return hmac_digest(self._key, message, "sha256")
+        keyed = self._keyed.copy()  # a third cheaper than to begin with the key
+        keyed.update(message)
+        return keyed.digest()
 
     def __repr__(self) -> str:
         return f"Secret({self._fingerprint})"
