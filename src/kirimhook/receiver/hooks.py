@@ -183,7 +183,7 @@ def _called(function: AnyFunction) -> AnyFunction:
         function = function.func
     if inspect.isroutine(function) or inspect.isclass(function):
         return function
-    return function.__call__  # type: ignore[no-any-return]  # any callable has one
+    return type(function).__call__  # type: ignore[no-any-return]  # any callable has one
 
 
 def _check_signature(function: AnyFunction, name: str, expected: str, arguments: int) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.work.executors import Executors, Shop
@@ -78,7 +79,8 @@ class Session:
         shop.observer.event("worker_started", handlers=len(shop.hooks.handlers), concurrency=shop.settings.concurrency)
         purging = asyncio.create_task(keep_purging(shop.inbox, shop.settings, shop.observer, shop.meter))
         running = asyncio.create_task(self._runner.run())
-        await asyncio.wait({running, asyncio.wrap_future(self._stopping)}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {running, asyncio.wrap_future(self._stopping)}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         purging.cancel()
         executors.drain()
         shop.observer.event("worker_stopping", leased=self._runner.held)

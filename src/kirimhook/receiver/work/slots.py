@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kirimhook.receiver.hooks import DEFAULT, Handler, Hooks
+from kirimhook.receiver.hooks import Default, Handler, Hooks
 from kirimhook.receiver.model import LeasedEvent
 from kirimhook.settings import ReceiverSettings
 
@@ -78,7 +78,7 @@ class Watch:
 
 def timeout_of(handler: Handler, settings: ReceiverSettings) -> float | None:
     """Seconds, or None for no bound."""
-    return settings.handler_timeout if handler.timeout is DEFAULT else handler.timeout  # type: ignore[return-value]
+    return settings.handler_timeout if isinstance(handler.timeout, Default) else handler.timeout
 
 
 def tick_for(hooks: Hooks, settings: ReceiverSettings) -> float:
