@@ -183,7 +183,8 @@ def _called(function: AnyFunction) -> AnyFunction:
         function = function.func
     if inspect.isroutine(function) or inspect.isclass(function):
         return function
-    return type(function).__call__  # type: ignore[no-any-return]  # any callable has one
+    body: AnyFunction = type(function).__call__
+    return body
 
 
 def _check_signature(function: AnyFunction, name: str, expected: str, arguments: int) -> None:

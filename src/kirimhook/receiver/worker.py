@@ -61,8 +61,9 @@ class Worker:
         self._check()
         with self._guard:
             if not self.is_running:
-                self._session = Session(self._shop, self._session)
-                self._session.start()
+                session = Session(self._shop, self._session)
+                session.start()
+                self._session = session
 
     async def stop(self, timeout: float | None = None) -> None:
         """Lease no more, and return when running handlers have ended and all that is finished is settled.
