@@ -33,11 +33,11 @@ CROSS JOIN events AS e ON e.number = wanted.value
 CROSS JOIN payloads AS p ON p.number = e.number"""
 
 RENEW = """
-UPDATE queue SET visible_at = ?1 WHERE token = ?2 AND number = (
+UPDATE queue SET visible_at = ? WHERE token = ? AND number = (
     SELECT CASE WHEN asked.visible_at IS NOT NULL THEN asked.number ELSE (
         SELECT first.number FROM queue AS first
         WHERE first.lane = asked.lane AND first.visible_at IS NOT NULL ORDER BY first.number LIMIT 1) END
-    FROM queue AS asked WHERE asked.number = ?3)"""
+    FROM queue AS asked WHERE asked.number = ?)"""
 
 
 class Head(NamedTuple):

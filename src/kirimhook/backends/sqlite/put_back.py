@@ -15,9 +15,9 @@ AT_ONCE = 500
 """Events of one transaction."""
 QUEUE = """
 INSERT INTO queue (number, lane, visible_at)
-SELECT ?1, lane_of(ordering_key),
-       CASE WHEN EXISTS (SELECT 1 FROM queue WHERE lane = lane_of(ordering_key)) THEN NULL ELSE ?2 END
-FROM events WHERE number = ?1"""
+SELECT number, lane_of(ordering_key),
+       CASE WHEN EXISTS (SELECT 1 FROM queue WHERE lane = lane_of(ordering_key)) THEN NULL ELSE ? END
+FROM events WHERE number = ?"""
 
 
 def check(where: Filter) -> None:
@@ -52,7 +52,7 @@ def put_back(connection: sqlite3.Connection, where: Filter, numbers: list[int], 
     chosen = [(number, state) for number, state, has_payload in rows if has_payload]
     connection.executemany("UPDATE tally SET events = events - 1 WHERE state = ?", [(s,) for _, s in chosen])
     connection.executemany("DELETE FROM finished WHERE number = ?", [(number,) for number, _ in chosen])
-    connection.executemany(QUEUE, [(number, now) for number, _ in chosen])
+    connection.executemany(QUEUE, [(now, number) for number, _ in chosen])
     return Step(len(chosen), len(rows) - len(chosen))
 
 
