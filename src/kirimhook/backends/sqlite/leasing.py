@@ -86,12 +86,13 @@ def _events(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int,
     """As many of them, in this order, as `MOST_BYTES` allows."""
     events: dict[int, InboundEvent] = {}
     weight = 0
-    for number, *columns in connection.execute(EVENTS, (json.dumps(numbers),)):
-        event = InboundEvent._make(columns)
-        weight += len(event.body)
+    for number, *before, live, problem, delivery_id, received_at, body in connection.execute(
+        EVENTS, (json.dumps(numbers),)
+    ):
+        weight += len(body)
         if events and weight > MOST_BYTES:
             break
-        events[number] = event._replace(livemode=bool(event.livemode))
+        events[number] = InboundEvent(*before, live == 1, problem, delivery_id, received_at, body)
     return events
 
 
