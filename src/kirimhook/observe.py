@@ -50,7 +50,9 @@ LOG_EVENTS: dict[str, LogEvent] = {
     ),
     "secret_first_match": LogEvent(INFO, ("fingerprint",), "First delivery that this secret verified."),
     "connection_cut": LogEvent(
-        WARNING, ("why", "client", "seconds", "bytes"), "A connection broke a limit and was closed."
+        WARNING,
+        ("why", "connections", "client", "seconds"),
+        "Connections broke a limit and were closed: how many since the last such line, and the last of them.",
     ),
     "few_files": LogEvent(
         WARNING, ("wanted", "connections"), "The limit on open files allows fewer connections: raise it (ulimit -n)."

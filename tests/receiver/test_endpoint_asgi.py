@@ -357,4 +357,4 @@ def test_refusals_name_the_client_in_the_log_and_acks_are_timed() -> None:
 
     run(scenario)
     [line] = log.named("refused")
-    assert line["client"] == ("192.0.2.1", 1)
+    assert line["client"] == "192.0.2.1:1"

@@ -20,9 +20,10 @@ from kirimhook.receiver.endpoint import Receiver
 from kirimhook.receiver.inbox import Filter, Inbox
 from kirimhook.receiver.model import InboundEvent, Receipt
 from kirimhook.receiver.secrets import Keyring
+from kirimhook.serving.limits import Limits
 from kirimhook.settings import ReceiverSettings
 from tests.receiver.deliveries import NOW, OTHER, SECRET, Delivery, Log, delivery, envelope
-from tests.serving.running import Address, answer, ask, dial, is_cut, serving
+from tests.serving.running import Address, answer, ask, dial, is_cut, sent_until_cut, serving
 
 SOON = 20.0
 
@@ -257,6 +258,31 @@ def test_many_clients_at_once_are_each_answered(tmp_path: Path) -> None:
     with serving(receiver(inbox)) as address:
         asyncio.run(all_of_them(address))
     assert stored(inbox) == 400
+
+
+def test_a_secret_that_came_with_the_last_rewrite_of_the_file_verifies_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "secrets"
+    path.write_text(SECRET + "\n")
+    asked = Receiver(
+        open_inbox("sqlite:///:memory:"),
+        Keyring.from_file(path),
+        clock=lambda: NOW,
+        path="/kirim",
+        observer=Log().observer,
+    )
+    made = delivery(secret=OTHER)
+    with serving(asked) as address, dial(address) as connection:
+        assert ask(connection, head(delivery()) + envelope())[0] == 200
+        path.write_text(SECRET + "\n" + OTHER + "\n")
+        assert ask(connection, head(made) + made.body)[2] == b"duplicate-ack"
+
+
+@pytest.mark.parametrize("bad", [delivery(secret=OTHER), delivery(signed=b""), delivery(x_kirim_event=None)])
+def test_a_client_that_never_reads_its_refusals_is_not_read_without_end(bad: Delivery) -> None:
+    limits = Limits(request=1, answer=1, idle=1)
+    asked = receiver(open_inbox("sqlite:///:memory:"))
+    with serving(asked, limits=limits) as address, dial(address, room=4096) as connection:
+        assert sent_until_cut(connection, head(bad) + bad.body) < 50_000_000
 
 
 def test_another_application_around_it_sees_every_message() -> None:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kirimhook.observe import Meter, Observer
@@ -55,8 +55,14 @@ def serving(
         assert not thread.is_alive()
 
 
-def dial(address: Address) -> socket.socket:
-    return socket.create_connection(address, timeout=SOON)
+def dial(address: Address, *, room: int | None = None) -> socket.socket:
+    """A connection to it; `room` is the bytes that may wait here to be read."""
+    connection = socket.socket()
+    connection.settimeout(SOON)
+    if room is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection.connect(address)
+    return connection
 
 
 def ask(connection: socket.socket, request: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -76,6 +82,15 @@ def answer(connection: socket.socket) -> tuple[int, dict[bytes, bytes], bytes]:
     while len(body) < int(headers[b"content-length"]):
         body += _more(connection)
     return int(status.split(b" ")[1]), headers, body
+
+
+def sent_until_cut(connection: socket.socket, request: bytes) -> int:
+    """Bytes that went out, one request after the other and no answer read, before the connection was cut."""
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 50_000_000:
+            sent += connection.send(request * 1000)
+    return sent
 
 
 def _more(connection: socket.socket) -> bytes:

@@ -14,7 +14,7 @@ from kirimhook.observe import Meter
 from kirimhook.serving import deadlines
 from kirimhook.serving.limits import Limits
 from tests.receiver.deliveries import Log
-from tests.serving.running import SOON, answer, ask, dial, is_cut, serving
+from tests.serving.running import SOON, answer, ask, dial, is_cut, sent_until_cut, serving
 
 QUICK = Limits(request=0.3, handshake=0.3, answer=0.3, idle=0.3)
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -132,6 +132,13 @@ def test_a_client_that_does_not_read_its_answers_is_cut() -> None:
     assert [line["why"] for line in log.named("connection_cut")] == ["answer"]
 
 
+def test_a_client_that_never_reads_and_never_stops_asking_is_not_read_without_end() -> None:
+    log = Log()
+    with serving(echo, observer=log.observer) as address, dial(address) as connection:
+        assert sent_until_cut(connection, GET) < 50_000_000
+    assert [line["why"] for line in log.named("connection_cut")] == ["pipelined"]
+
+
 def test_requests_in_one_segment_and_in_single_bytes_are_answered_in_turn() -> None:
     post = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
     with serving(echo) as address, dial(address) as connection:
@@ -181,9 +188,20 @@ def test_heads_within_and_beyond_their_limits(request_: bytes, status: int) -> N
             if status != 200:
                 assert headers[b"connection"] == b"close"
                 assert is_cut(connection)
-        assert len(log.named("connection_cut")) == (status != 200)
         with dial(address) as another:
             assert ask(another, GET)[0] == 200
+    assert len(log.named("connection_cut")) == (status != 200)
+
+
+def test_many_requests_in_one_segment_and_a_part_of_another_are_no_large_head() -> None:
+    post = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n" + b"x" * 900
+    with serving(echo) as address, dial(address) as connection:
+        everything, answered = post * 30, 0
+        connection.sendall(everything[:-500])
+        while answered < 29:
+            answered += connection.recv(65536).count(b"900 /b")
+        connection.sendall(everything[-500:])
+        assert answer(connection)[2] == b"900 /b"
 
 
 def test_a_large_body_is_not_taken_for_a_large_head() -> None:
@@ -231,7 +249,6 @@ def test_connections_are_bounded_and_room_comes_back() -> None:
             status, headers, _ = answer(third)
             assert (status, headers[b"retry-after"]) == (503, b"5")
             assert is_cut(third)
-        assert [line["why"] for line in log.named("connection_cut")] == ["full"]
         assert ask(first, GET)[0] == 200
         second.close()
         while True:  # until the server has seen it go
@@ -242,6 +259,30 @@ def test_connections_are_bounded_and_room_comes_back() -> None:
                 except (EOFError, ConnectionError):
                     continue
         first.close()
+    assert {line["why"] for line in log.named("connection_cut")} == {"full"}
+
+
+def test_many_cuts_of_one_moment_are_one_line() -> None:
+    log, meter = Log(), Meter()
+    with serving(echo, limits=QUICK, observer=log.observer, meter=meter) as address:
+        connections = [dial(address) for _ in range(50)]
+        for connection in connections:
+            assert is_cut(connection)
+            connection.close()
+    lines = log.named("connection_cut")
+    assert sum(line["connections"] for line in lines) == 50
+    assert len(lines) < 25
+    assert lines[0]["client"].startswith("127.0.0.1:")
+    assert meter.counter("kirimhook_connections_cut_total") == {"request": 50}
+
+
+def test_what_was_cut_last_is_told_though_there_is_no_further_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadlines, "SWEEP", 1000)
+    log = Log()
+    with serving(echo, observer=log.observer) as address, dial(address) as connection:
+        assert ask(connection, b"nonsense\r\n\r\n")[0] == 400
+        assert is_cut(connection)
+    assert [line["why"] for line in log.named("connection_cut")] == ["malformed"]
 
 
 def test_a_refused_client_that_does_not_hang_up_is_cut() -> None:

@@ -9,9 +9,11 @@ It overrides methods of uvicorn's class, whose minor version is therefore pinned
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from httptools import HttpParserError
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from kirimhook.serving.files import make_room
@@ -76,9 +78,7 @@ class Guard:
     def _tell(self) -> None:
         untold, self._untold = self._untold, {}
         for why, (times, last) in untold.items():
-            self._observer.event(
-                "connection_cut", why=why, connections=times, client=last.peer(), seconds=last.age()
-            )
+            self._observer.event("connection_cut", why=why, connections=times, client=last.peer(), seconds=last.age())
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -86,6 +86,21 @@ class Guard:
             connection.overdue()
         self._tell()
         self._timer = loop.call_later(SWEEP, self._sweep, loop) if self._connections else None
+
+
+class Flow(FlowControl):
+    """Reads no further requests while earlier ones wait for their turn, or answers for being read.
+
+    uvicorn reads on after every answer, whatever waits already: a client that only asks would fill the memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: deque[Any]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting and not self.write_paused:
+            super().resume_reading()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -107,6 +122,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._state = "request"
         self._incoming = False
         self._segment = 0
+        self._ended = False  # a message, in the present segment
         self._quiet = 0  # bytes since a message began, or since its body last grew
         self._refusal = ""
         self.deadline = self._accepted + self._limits.request
@@ -127,6 +143,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
         if not self._guard.admit(self):
             self._refuse("full")
 
@@ -136,6 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._segment = len(data)
+        self._ended = False
         self._quiet += self._segment
         try:
             self.parser.feed_data(data)
@@ -143,7 +161,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(self._refusal or "malformed")
         else:
             if self._quiet > self._limits.head:
-                self._refuse("head")
+                self._judge_quiet()
+
+    def _judge_quiet(self) -> None:
+        if self._ended:  # another message's end came along: how much of it is this one's, the next segment will tell
+            self._quiet = 0
+        else:
+            self._refuse("head")
 
     def on_message_begin(self) -> None:
         if self._state != "request":  # the first one's time began when it was accepted
@@ -179,6 +203,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _message_ended(self, state: str, seconds: float) -> None:
         self._incoming = False
+        self._ended = True
         self._quiet = 0
         self._wait_for(state, seconds)
 
@@ -193,6 +218,14 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not self._incoming:
             self._wait_for("idle", self._limits.idle)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.flow.resume_reading()
+
     def _wait_for(self, state: str, seconds: float) -> None:
         self._state = state
         self.deadline = self.loop.time() + seconds
@@ -201,6 +234,8 @@ class GuardedProtocol(HttpToolsProtocol):
         limits = self._limits
         if self.parser.should_upgrade():
             return "upgrade"
+        if len(self.pipeline) >= limits.pipelined:
+            return "pipelined"
         if len(self.url) > limits.url:
             return "url"
         if len(self.headers) > limits.headers:

@@ -21,6 +21,8 @@ class Limits:
     """Between an answer and the next request."""
     connections: int = 4096
     """Open at one time; one more is answered 503 and closed."""
+    pipelined: int = 32
+    """Requests of one connection that wait for the answer to an earlier one."""
     head: int = 16 * _KIB
     """Bytes of a request's head; also of what may come without bringing the body on (trailers, chunk extensions)."""
     headers: int = 100
