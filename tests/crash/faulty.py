@@ -54,6 +54,8 @@ class ClaimThenStore(SQLiteInbox):
 class FaultyVictim:
     """Runs it, and has it die in the window."""
 
+    dies_by_itself = False  # it is told when
+
     def __init__(self, processes: Processes) -> None:
         self.database = processes.database
         self._environment = {**os.environ, **processes.environment}

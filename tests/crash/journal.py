@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from functools import cache
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ def out_of_turn(entries: list[Entry]) -> list[Entry]:
         by_key[entry.key].append(entry)
     wrong = []
     for some in by_key.values():
-        expected = [word for word in [BEGIN, END] * (len(some) // 2 + 1)]
+        expected = cycle((BEGIN, END))
         wrong += [entry for entry, word in zip(some, expected, strict=False) if entry.word != word]
-        wrong += [later for earlier, later in zip(some, some[1:], strict=False) if later.number < earlier.number]
+        wrong += [later for earlier, later in pairwise(some) if later.number < earlier.number]
     return wrong

@@ -48,8 +48,8 @@ class Sender:
         self.secrets = tuple(secrets)
         """Signs every attempt; set it to move on."""
         self.posts = 0
-        self.broken = 0
-        """Attempts without an answer."""
+        self.cut = 0
+        """Attempts that reached the receiver, as far as the sender knows, and had no answer."""
         self.answers: Counter[tuple[int, str]] = Counter()
         self.acked: set[str] = set()
         """Ids of events that were answered with 200."""
@@ -86,8 +86,10 @@ class Sender:
         try:
             async with self._session.post(url, data=request.body, headers=request.headers) as response:
                 text = await response.text()
+        except aiohttp.ClientConnectorError:
+            return None
         except (aiohttp.ClientError, TimeoutError, OSError):
-            self.broken += 1
+            self.cut += 1
             return None
         reply = Reply(response.status, text, time.perf_counter() - began)
         await self._note(sample, reply)

@@ -3,6 +3,7 @@
 `kirimhook serve` is killed with SIGKILL, children and all, at random moments under load, five times (or
 KIRIMHOOK_CHAOS_ROUNDS), and started again; the sender resends every event until its 200. In the end every
 event was acknowledged and completed once, its transactional effects are there once, and the file is sound.
+The same where it dies at the entry of a chosen write or sync of the database's log.
 A receiver that claims in one write and stores in another goes through the same harness, and is caught.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from kirimhook.contract.samples import Sample
-from kirimhook.testing.served import Served
+from kirimhook.testing.served import Served, ServeFailed
 from tests.crash import journal
-from tests.crash.crashes import through_crashes
+from tests.crash.crashes import Outcome, through_crashes
 from tests.crash.faulty import FaultyVictim
 from tests.crash.processes import Processes
 from tests.crash.sender import contact, message
@@ -34,7 +36,9 @@ LEASE = "1"
 
 
 class ServeVictim:
-    """`kirimhook serve`, with a short lease."""
+    """`kirimhook serve`, with a short lease. Killed by SIGKILL, children and all."""
+
+    dies_by_itself = False
 
     def __init__(self, processes: Processes, *options: str) -> None:
         self.database = processes.database
@@ -42,12 +46,17 @@ class ServeVictim:
         self._options = ("--lease", LEASE, "--attempts", "1000", *options)
         self._served: Served | None = None
         self._port = 0
+        self.url = ""
 
     def start(self) -> str:
-        self._served = self._processes.serve(*self._options, port=self._port)
+        self._served = self._processes.serve(*self._options, port=self._port, wrapper=self.wrapper())
         started = self._served.started()
-        self._port = started["port"]
-        return str(started["url"])
+        self._port, self.url = started["port"], started["url"]
+        return self.url
+
+    def wrapper(self) -> list[str]:
+        """A command that runs it."""
+        return []
 
     def crash(self) -> None:
         assert self._served is not None
@@ -56,6 +65,41 @@ class ServeVictim:
     def stop(self) -> None:
         assert self._served is not None
         assert self._served.terminate() == 0
+
+
+class PreciseVictim(ServeVictim):
+    """Dies when it enters a certain write or sync of the database's log: in the middle of a commit."""
+
+    dies_by_itself = True
+
+    def __init__(self, processes: Processes, draw: random.Random) -> None:
+        super().__init__(processes)
+        self._deaths = [self._death(draw) for _ in range(ROUNDS)]
+        self._log = f"{processes.database}-wal"
+
+    def wrapper(self) -> list[str]:
+        """None for its last life."""
+        if not self._deaths:
+            return []
+        return [*("strace", "-f", "-qq", "-o", "/dev/null", "-P", self._log), "-e", self._deaths.pop()]
+
+    def start(self) -> str:
+        try:
+            return super().start()
+        except ServeFailed:
+            if not self.url or not self._deaths:
+                raise
+            return self.url  # what the life before left undone can kill it before it says that it serves
+
+    def crash(self) -> None:
+        assert self._served is not None
+        assert self._served.wait() == -signal.SIGKILL
+
+    @staticmethod
+    def _death(draw: random.Random) -> str:
+        """The writer thread makes many more writes than syncs."""
+        call, most = draw.choice((("pwrite64", 200), ("pwrite64", 200), ("fdatasync", 20)))
+        return f"inject={call}:signal=SIGKILL:when={draw.randrange(most // 2, most)}"
 
 
 def batches(rounds: int, draw: random.Random) -> list[list[Sample]]:
@@ -80,12 +124,26 @@ def test_no_crash_loses_an_event_or_completes_it_twice(
     sent = batches(ROUNDS, draw)
     outcome = asyncio.run(through_crashes(ServeVictim(processes, "--workers", workers), sent, draw))
     say(f"G2, --workers {workers}, {ROUNDS} kills (seed {chosen}): {outcome}")
+    check(outcome, sent, processes)
 
+
+@pytest.mark.needs("strace")
+def test_no_crash_within_a_commit_does(processes: Processes, say: Callable[[str], None]) -> None:
+    chosen = seed()
+    draw = random.Random(chosen)
+    sent = batches(ROUNDS, draw)
+    outcome = asyncio.run(through_crashes(PreciseVictim(processes, draw), sent, draw))
+    say(f"G2, {ROUNDS} deaths within a commit (seed {chosen}): {outcome}")
+    check(outcome, sent, processes)
+
+
+def check(outcome: Outcome, sent: list[list[Sample]], processes: Processes) -> None:
+    """Every event acknowledged and completed once, its effects there once, in order, in a sound file."""
     ids = {sample.event_id for batch in sent for sample in batch}
     in_transaction = Counter(sample.event_id for batch in sent for sample in batch if sample.source == "meta")
     on_the_loop = ids - in_transaction.keys()
     assert outcome.acked == outcome.sent == len(ids)
-    assert outcome.resent > 0, "no kill met a request on its way: nothing was tried"
+    assert outcome.cut > 0, "no kill met a request on its way: nothing was tried"
     assert outcome.missing_after_kill == outcome.lost == outcome.twice == outcome.broken_files == 0
     assert outcome.ledger.stored == outcome.ledger.done == Counter(ids)
     assert outcome.ledger.elsewhere == Counter()

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,17 +84,18 @@ class Admin:
             for each in status["processes"]
         ]
 
-    async def until_all(self, holds: Callable[[Process], object]) -> None:
+    async def until(self, holds: Callable[[list[Process]], object]) -> None:
         async with asyncio.timeout(SOON):
-            while not all(map(holds, await self.processes())):
+            while not holds(await self.processes()):  # noqa: ASYNC110  # another process says so when asked
                 await asyncio.sleep(0.1)
+
+    async def until_all(self, holds: Callable[[Process], object]) -> None:
+        await self.until(lambda processes: all(map(holds, processes)))
 
     async def until_verified_by(self, secret: Secret) -> None:
         """Every process has it, and has seen no trouble with the file; one has verified a delivery with it."""
         await self.until_all(lambda process: secret.fingerprint in process.matched and process.problem is None)
-        async with asyncio.timeout(SOON):
-            while not any(process.matched[secret.fingerprint] for process in await self.processes()):
-                await asyncio.sleep(0.1)
+        await self.until(lambda processes: any(process.matched[secret.fingerprint] for process in processes))
 
     async def requests(self) -> dict[str, float]:
         """`/metrics`: requests by what became of them."""
@@ -110,12 +112,16 @@ class Admin:
 async def rewrite(file: Path, admin: Admin, *secrets: Secret) -> None:
     """In place, as an editor without care does, each time until every process has seen what is there."""
     text = "".join(f"{secret.reveal()}\n" for secret in secrets)
-    seen: set[str | None] = {None}
+    seen: list[str | None] = [None]
     for part in ("", text[: len(text) - len(NEW.reveal()) // 2]):
         file.write_text(part)
-        await admin.until_all(lambda process: process.problem not in seen)
-        seen |= {process.problem for process in await admin.processes()}
+        await admin.until_all(partial(_says_something_new, seen))
+        seen += [process.problem for process in await admin.processes()]
     file.write_text(text)
+
+
+def _says_something_new(known: list[str | None], process: Process) -> bool:
+    return process.problem not in known
 
 
 async def rotate(url: str, admin: Admin, file: Path, say: Callable[[str], None]) -> None:
