@@ -89,9 +89,11 @@ class Served:
         self.wait(READY)
 
     def end(self) -> None:
-        """Whatever it is doing; nothing when it has ended."""
+        """Whatever it is doing; and let go of the pipes of one that ended by itself."""
         if self._process.poll() is None:
             self.kill()
+        else:
+            self.wait(READY)
 
     def send(self, number: signal.Signals) -> None:
         """To the process alone, as in SIGHUP; or SIGSTOP."""
