@@ -42,6 +42,12 @@ def waits(event: Event) -> None:
     Path("gate").read_bytes()
     print("ended", event.id, flush=True)
 '''
+NEVER_LOOKS = """
+from kirimhook.receiver.secrets.sources import FileSource
+
+FileSource.interval = FileSource.mismatch_interval = 3600.0
+"""
+"""Appended to `APP`: the secrets file is read at the start, and when somebody says so."""
 
 
 class Serving(Served):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kirimhook.testing.devca import make_certificates
-from tests.serving.processes import OTHER, SECRET, Serving, get, open_gate, post, serve
+from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, Serving, get, open_gate, post, serve
 
 
 def stored(folder: Path) -> dict[str, int]:
@@ -141,8 +141,8 @@ def test_after_sigkill_a_new_one_handles_what_was_acknowledged(gated: Path) -> N
 
 
 def test_sighup_reads_the_secrets_again_and_at_its_word(tmp_path: Path) -> None:
-    """A secret that is gone from the file is dropped at once, and not after the file was left alone for a while."""
     listed = tmp_path / "secrets.txt"
+    (tmp_path / "app.py").write_text(APP + NEVER_LOOKS)
     listed.write_text(f"{SECRET.reveal()}\n{OTHER.reveal()}\n")
     with serve(tmp_path, "--secrets-file", str(listed)) as served:
         assert post(served.url, "evt_1", secret=SECRET)[0] == 200

@@ -4,6 +4,7 @@ and all end together, however the first of them ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving.processes import OTHER, SECRET, SOON, Serving, post, serve
+from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, SOON, Serving, post, serve
 
 POSTS = 120
 
@@ -119,11 +120,16 @@ def test_the_second_signal_ends_all_at_once(tmp_path: Path, number: signal.Signa
         family = children(served)
         for child in family:
             child.suspend()  # so that none of them drains
-        served.send(number)
-        served.logged("serve.stopping", signal=number.name)
-        served.send(number)
+        try:
+            served.send(number)
+            served.logged("serve.stopping", signal=number.name)
+            served.send(number)
+            assert are_gone(family)
+        finally:
+            for child in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.resume()
         assert served.wait() == code
-        assert are_gone(family)
 
 
 def test_a_signal_to_the_whole_group_drains_it_all_the_same(tmp_path: Path) -> None:
@@ -142,6 +148,7 @@ def test_a_signal_to_the_whole_group_drains_it_all_the_same(tmp_path: Path) -> N
 def test_sighup_reaches_every_process(tmp_path: Path) -> None:
     listed = tmp_path / "secrets.txt"
     listed.write_text(f"{SECRET.reveal()}\n{OTHER.reveal()}\n")
+    (tmp_path / "app.py").write_text(APP + NEVER_LOOKS)
     with serve(tmp_path, "--workers", "2", "--secrets-file", str(listed)) as served:
         served.started()
         listed.write_text(f"{OTHER.reveal()}\n")
