@@ -86,13 +86,16 @@ def _events(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int,
     """As many of them, in this order, as `MOST_BYTES` allows."""
     events: dict[int, InboundEvent] = {}
     weight = 0
-    for number, *before, live, problem, delivery_id, received_at, body in connection.execute(
+    for number, key, name, kind, source, ordering_key, live, *rest, body in connection.execute(
         EVENTS, (json.dumps(numbers),)
     ):
         weight += len(body)
         if events and weight > MOST_BYTES:
             break
-        events[number] = InboundEvent(*before, live == 1, problem, delivery_id, received_at, body)
+        problem, delivery_id, received_at = rest
+        events[number] = InboundEvent(
+            key, name, kind, source, ordering_key, live == 1, problem, delivery_id, received_at, body
+        )
     return events
 
 
