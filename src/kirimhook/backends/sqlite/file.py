@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from kirimhook.backends.sqlite import intake
 from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.locks import NoLock, WriterLock
-from kirimhook.backends.sqlite.paths import Identity, identity, make_file, make_folder, remove_if_same, sidecars
+from kirimhook.backends.sqlite.paths import (
+    Identity,
+    identity,
+    is_writable,
+    make_file,
+    make_folder,
+    remove_if_same,
+    sidecars,
+)
 from kirimhook.backends.sqlite.schema import connect, prepare
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.receiver.inbox import InboxUnavailable
@@ -75,7 +83,10 @@ class DatabaseFile:
 
     def _open(self) -> sqlite3.Connection:
         in_memory = self._settings.in_memory
-        self._identity = None if in_memory else make_file(self._path)
+        if not in_memory:
+            self._identity = make_file(self._path)
+            if not is_writable(self._path):  # SQLite would make files beside it that stay so when it no longer is
+                raise InboxUnavailable("read_only", "the file may not be written")
         connection = connect(self._settings, "rw")
         try:
             prepare(connection, self._settings)

@@ -44,6 +44,11 @@ def make_file(path: str) -> Identity | None:
     return identity(path)
 
 
+def is_writable(path: str) -> bool:
+    """Asked without opening it, since closing it again would drop SQLite's locks on it in this process."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
 def sidecars(path: str) -> dict[str, Identity | None]:
     """Which files SQLite keeps beside it."""
     return {path + suffix: identity(path + suffix) for suffix in SIDECARS}
