@@ -14,6 +14,7 @@ import pytest
 from kirimhook.backends import open_inbox
 from kirimhook.backends.sqlite.inbox import SQLiteInbox
 from kirimhook.backends.sqlite.settings import SQLiteSettings
+from kirimhook.contract.headers import parse
 from kirimhook.receiver.endpoint import Answer, Receiver
 from kirimhook.receiver.hooks import Hooks
 from kirimhook.receiver.inbox import Filter, Inbox, InboxBusy, InboxUnavailable
@@ -179,6 +180,24 @@ def test_a_slow_commit_is_a_503_and_what_it_commits_later_is_a_duplicate() -> No
 
     run(scenario)
     assert [line["events"] for line in log.named("unstored")] == [2, 1]
+
+
+def test_a_reply_that_fails_costs_the_others_of_its_batch_nothing() -> None:
+    log = Log()
+
+    def fail(answer: Answer) -> None:
+        raise OSError("gone")
+
+    async def scenario() -> None:
+        async with make(log=log) as receiver:
+            first = asyncio.create_task(send(receiver))
+            made = delivery(x_kirim_event_id="evt_2")
+            receiver._reception.take_at_once(parse(made.headers), made.body, fail)
+            assert (await first).status == 200
+            assert (await send(receiver, made)).body == b"duplicate-ack"
+
+    run(scenario)
+    assert [line["reason"] for line in log.named("receiver_failed")] == ["reply"]
 
 
 def test_each_put_has_its_own_deadline() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kirimhook.contract.headers import DeliveryHeaders
     from kirimhook.observe import Meter, Observer
     from kirimhook.receiver.bodies import Message, Receive
-    from kirimhook.receiver.reception import Reception
+    from kirimhook.receiver.reception import Client, Reception
     from kirimhook.settings import ReceiverSettings
 
     Send = Callable[[Message], Awaitable[None]]
@@ -60,7 +60,7 @@ class HttpFront:
         """What can be refused without the body, which is to have `size` bytes."""
         return self._reception.refuse(method, headers, size)
 
-    def take(self, headers: DeliveryHeaders, body: bytes, client: object, write: Callable[[Answer], None]) -> bool:
+    def take(self, headers: DeliveryHeaders, body: bytes, client: Client, write: Callable[[Answer], None]) -> bool:
         """Take a whole request that `refuse` let pass; `write` is called with its answer, now or later.
 
         False: something has to be waited for first, so `serve` it instead. Then `write` is not called.

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MAX_BATCH = 128
 
 Reply = Callable[[Answer], None]
-"""Must not raise."""
 
 
 class Intake:
@@ -81,11 +80,9 @@ class Intake:
             answers = await self._answers(events)
         finally:
             self._gauges["kirimhook_waiting_commits"] -= len(events)
-            _, replies = self._open.pop(serial, (0.0, []))
-            for reply, answer in zip(
-                replies, answers, strict=False
-            ):  # no replies: they were told that it took too long
-                reply(answer)
+            _, replies = self._open.pop(serial, (0.0, []))  # none: they were told that it took too long
+            for reply, answer in zip(replies, answers, strict=False):
+                self._reply(reply, answer)
 
     async def _answers(self, events: list[InboundEvent]) -> list[Answer]:
         try:
@@ -113,7 +110,13 @@ class Intake:
             del self._open[serial]
             self._tell("commit_timeout", f"not committed within {self._timeout:g} s", len(replies))
             for reply in replies:
-                reply(unavailable("commit_timeout", self._retry_after))
+                self._reply(reply, unavailable("commit_timeout", self._retry_after))
+
+    def _reply(self, reply: Reply, answer: Answer) -> None:
+        try:
+            reply(answer)
+        except Exception as error:  # the others of its batch still get theirs
+            self._observer.event("receiver_failed", error=error, status=answer.status, reason="reply")
 
     def _tell(self, reason: str, detail: str, events: int, error: BaseException | None = None) -> None:
         self._observer.event("unstored", error=error, reason=reason, detail=detail, events=events)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from kirimhook.receiver.secrets import Keyring
     from kirimhook.settings import ReceiverSettings
 
+    Client = tuple[str, int] | None
+
 _AGAIN = frozenset((Reason.NO_MATCH, Reason.NO_SECRETS))
 _OUT_OF_TIME = frozenset((Reason.STALE, Reason.FUTURE))
 _FRESH = Receipt.FRESH.value
@@ -108,7 +110,7 @@ class Reception:
             self._intake.put(event, reply)
         return True
 
-    def account(self, reply: Answer, headers: DeliveryHeaders, size: int, client: tuple[str, int] | None = None) -> Answer:
+    def account(self, reply: Answer, headers: DeliveryHeaders, size: int, client: Client = None) -> Answer:
         """Count and log what became of a request."""
         reason = reply.reason
         self._requests[reason] += 1
