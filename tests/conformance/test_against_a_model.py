@@ -76,7 +76,7 @@ class Machine(RuleBasedStateMachine):
         assert receipts == self.model.put(pairs, [stored.number for stored in reversed(newest)])
 
     def event(self, name: str, key: str | None) -> InboundEvent:
-        kind, source, body = "message.received", "meta", name.encode()
+        kind, source, body = "message.received", "meta" if key else f"shop {name}", name.encode()
         identity = dedupe_key(source, name, kind, body)
         return InboundEvent(identity, name, kind, source, key, True, None, "wbd_1", self.now, body)
 

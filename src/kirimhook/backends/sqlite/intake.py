@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from kirimhook.backends.sqlite.schema import lane_of
+from kirimhook.backends.sqlite.schema import SOURCES, lane_of
 from kirimhook.receiver.model import InboundEvent, Receipt
 
 LARGEST = 256
@@ -21,14 +21,15 @@ COLUMNS = 12
 ROWS_OF_ONE = 3
 """Rows that a fresh event makes."""
 
+# Temporary names come before those of a handler's own tables, so they are ones that nobody else takes.
 VIEW = """
-CREATE TEMP VIEW arriving (dedupe_key, event_id, type, source, ordering_key, livemode, problem, delivery_id,
+CREATE TEMP VIEW kirimhook_arriving (dedupe_key, event_id, type, source, ordering_key, livemode, problem, delivery_id,
                            received_at, body, lane, due)
 AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
-REPEATED = "CREATE TEMP TABLE repeated (dedupe_key BLOB NOT NULL, parked INTEGER NOT NULL)"
+REPEATED = "CREATE TEMP TABLE kirimhook_repeated (dedupe_key BLOB NOT NULL, parked INTEGER NOT NULL)"
 # Each statement asks changes() what became of the one before it.
 TRIGGER = """
-CREATE TEMP TRIGGER arrive INSTEAD OF INSERT ON arriving WHEN NEW.dedupe_key IS NOT NULL
+CREATE TEMP TRIGGER kirimhook_arrive INSTEAD OF INSERT ON kirimhook_arriving WHEN NEW.dedupe_key IS NOT NULL
 BEGIN
     INSERT INTO events (dedupe_key, event_id, type, source, ordering_key, livemode, problem, delivery_id, received_at)
     VALUES (NEW.dedupe_key, NEW.event_id, NEW.type, NEW.source, NEW.ordering_key, NEW.livemode, NEW.problem,
@@ -42,14 +43,13 @@ BEGIN
            CASE WHEN EXISTS (SELECT 1 FROM queue WHERE lane = NEW.lane) THEN NULL ELSE NEW.due END
     WHERE changes() = 1;
 
-    INSERT INTO repeated (dedupe_key, parked)
+    INSERT INTO kirimhook_repeated (dedupe_key, parked)
     SELECT NEW.dedupe_key, EXISTS (
         SELECT 1 FROM events e JOIN finished f ON f.number = e.number
         WHERE e.dedupe_key = NEW.dedupe_key AND f.state = 'parked')
     WHERE changes() = 0;
-
-    INSERT OR IGNORE INTO sources (name) SELECT NEW.source WHERE NEW.source NOT IN ('meta', 'kirim', '');
 END"""
+SOURCE = "INSERT OR IGNORE INTO sources (name) VALUES (?)"
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -72,6 +72,8 @@ def _put(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: in
         values += event
         values.append(lane_of(event.ordering_key))
         values.append(now)
+    if others := {event.source for event in events}.difference(SOURCES):  # first: a name too many harms nothing
+        connection.executemany(SOURCE, [(source,) for source in others])
     rows = 1 << (len(events) - 1).bit_length()  # a handful of prepared statements serves every size
     values += [None] * (COLUMNS * (rows - len(events)))
     before = connection.total_changes
@@ -84,9 +86,9 @@ def _put(connection: sqlite3.Connection, events: Sequence[InboundEvent], now: in
 def _told_apart(connection: sqlite3.Connection, events: Sequence[InboundEvent]) -> list[Receipt]:
     """Some were known, or came twice in this batch: the first of those is the fresh one."""
     repeated: dict[bytes, list[bool]] = {}
-    for key, parked in connection.execute("SELECT dedupe_key, parked FROM repeated").fetchall():
+    for key, parked in connection.execute("SELECT dedupe_key, parked FROM kirimhook_repeated").fetchall():
         repeated.setdefault(key, []).append(bool(parked))
-    connection.execute("DELETE FROM repeated")
+    connection.execute("DELETE FROM kirimhook_repeated")
     receipts: list[Receipt] = []
     for event in reversed(events):
         parked_of = repeated.get(event.dedupe_key)
@@ -100,7 +102,7 @@ def _told_apart(connection: sqlite3.Connection, events: Sequence[InboundEvent]) 
 @cache
 def _insert_sql(rows: int) -> str:
     marks = f"({', '.join('?' * COLUMNS)})"
-    return f"INSERT INTO arriving VALUES {', '.join([marks] * rows)}"
+    return f"INSERT INTO kirimhook_arriving VALUES {', '.join([marks] * rows)}"
 
 
 def total_bytes(events: Iterable[InboundEvent]) -> int:

@@ -29,6 +29,15 @@ class Putting(Suite):
         assert ids(await bench.lease()) == [("a", "b")]
 
     @played
+    async def test_new_sources_do_not_hide_a_duplicate(self, bench: Bench) -> None:
+        """Each source is another event, and its first event may be stored in another way."""
+        assert await bench.put(None, "a") == [FRESH]
+        for count in range(1, 9):
+            fresh = [bench.event("a", source=f"shop {count} {index}") for index in range(count)]
+            batch = [bench.event("a"), *fresh, fresh[0]]
+            assert await bench.inbox.put(batch) == [DUPLICATE, *[FRESH] * count, DUPLICATE]
+
+    @played
     async def test_a_batch_may_be_empty(self, bench: Bench) -> None:
         assert await bench.inbox.put([]) == []
 
