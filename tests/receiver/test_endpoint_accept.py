@@ -178,6 +178,15 @@ def test_any_source_is_stored_as_it_came_and_an_absent_one_is_derived() -> None:
     assert accepted(asked, delivery(b"[]", x_kirim_source=None)).source == ""
 
 
+@pytest.mark.parametrize("padding", [0, 100_000])
+def test_a_large_body_reads_like_a_small_one(padding: int) -> None:
+    body = envelope(padding=[{"a": 1, "b": [1.5, None]}] * (padding // 20), livemode=False)
+    event = accepted(receiver(SECRET), delivery(body[:-1] + b', "id": "evt_2", "data": {"conversation": {"id": "c"}}}'))
+    assert (event.ordering_key, event.livemode, event.problem) == ("conversation:c", False, None)
+    assert accepted(receiver(SECRET), delivery(body[:-1])).problem == "not JSON"
+    assert accepted(receiver(SECRET), delivery(body[:-1] + b', "x": 1e999}')).problem == "a number too large to hold"
+
+
 def test_a_test_delivery_is_accepted_as_one() -> None:
     assert not accepted(receiver(SECRET), delivery(envelope(livemode=False))).livemode
 
