@@ -15,7 +15,6 @@ from kirimhook.backends.sqlite.paths import (
     identity,
     is_writable,
     make_file,
-    make_folder,
     remove_if_same,
     sidecars,
 )
@@ -71,7 +70,6 @@ class DatabaseFile:
         if self._lock is None and self._settings.in_memory:
             self._lock = NoLock()
         elif self._lock is None:
-            make_folder(self._path)
             self._lock = WriterLock(self._path)
         return self._lock
 

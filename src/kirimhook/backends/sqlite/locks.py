@@ -11,7 +11,7 @@ import fcntl
 import os
 from types import TracebackType
 
-from kirimhook.backends.sqlite.paths import identity
+from kirimhook.backends.sqlite.paths import identity, make_folder
 
 
 class WriterLock:
@@ -47,6 +47,7 @@ class WriterLock:
         self._turnstile = self._lock = -1
 
     def _open(self) -> None:
+        make_folder(self._path)
         try:
             self._turnstile = _open(f"{self._path}-turn")
             self._lock = _open(f"{self._path}-lock")

@@ -114,14 +114,15 @@ class Writer:
         return batch
 
     def _commit(self, batch: list[Put | Call]) -> None:
-        live = [entry for entry in batch if not entry.future.done()]
+        results: list[Result] = []
         try:
-            results = self._transaction(live) if live else []
+            if _waited_for(batch):
+                results = self._transaction(batch)
         except Exception as error:  # whatever it is, its waiters have to hear of it
             self._failed(unavailable(error))
-            results = [(entry, None, unavailable(error)) for entry in live]
+            results = [(entry, None, unavailable(error)) for entry in batch]
         else:
-            if live:
+            if results:
                 self._recovered()
         puts = [entry for entry in batch if isinstance(entry, Put)]
         if puts:  # before they are told, or they could be refused what they have just freed
@@ -132,6 +133,7 @@ class Writer:
         """Raises sqlite3.Error, OSError or `InboxUnavailable`; then nothing of it is promised."""
         outcast: list[Result] = []
         with self._file.turn() as connection:
+            batch = _waited_for(batch)  # to get here may have taken longer than some would wait
             before = connection.total_changes
             while True:
                 try:
@@ -181,6 +183,10 @@ class Writer:
         if self._failing:
             logger.warning("inbox.recovered", extra={"kirimhook": {"reason": self._failing}})
         self._failing = None
+
+
+def _waited_for(batch: list[Put | Call]) -> list[Put | Call]:
+    return [entry for entry in batch if not entry.future.done()]
 
 
 class Outcast(Exception):
