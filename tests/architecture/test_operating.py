@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -16,10 +17,8 @@ DOCUMENT = ROOT / "docs/operating.md"
 
 
 def settings() -> str:
-    usual = ReceiverSettings()
-    rows = [
-        f"| `{name}` | {getattr(usual, name)} | {about.about} |" for name, (_, about) in described(type(usual)).items()
-    ]
+    usual, known = ReceiverSettings(), described(ReceiverSettings)
+    rows = [f"| `{name}` | {getattr(usual, name)} | {about.about} |" for name, (_, about) in known.items()]
     return "\n".join(["| Setting | Default | |", "|---|---|---|", *rows])
 
 
@@ -53,8 +52,12 @@ def test_a_table_is_what_the_code_says(name: str) -> None:
     assert found[0].strip() == TABLES[name]()
 
 
+def _replaced(table: str, _: re.Match[str]) -> str:
+    return table + "\n"
+
+
 if __name__ == "__main__":
     text = DOCUMENT.read_text()
     for name, table in TABLES.items():
-        text = pattern(name).sub(lambda _, table=table: table() + "\n", text)
+        text = pattern(name).sub(partial(_replaced, table()), text)
     DOCUMENT.write_text(text)

@@ -73,7 +73,14 @@ class Settling(Suite):
     @played
     async def test_attempts_add_up_and_only_those_that_ended(self, bench: Bench) -> None:
         await bench.put(None, "a")
-        for outcome in (RetryAt(NOW, "one"), SnoozeUntil(NOW), Released(), RetryAt(NOW, "two"), Released(), SnoozeUntil(NOW)):
+        for outcome in (
+            RetryAt(NOW, "one"),
+            SnoozeUntil(NOW),
+            Released(),
+            RetryAt(NOW, "two"),
+            Released(),
+            SnoozeUntil(NOW),
+        ):
             await bench.end(await bench.one(), outcome)
         stored = await bench.get("a")
         assert (stored.attempts, stored.reason) == (2, "two")  # the reason of the last attempt that failed
