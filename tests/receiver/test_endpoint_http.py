@@ -9,6 +9,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -281,8 +282,31 @@ def test_a_secret_that_came_with_the_last_rewrite_of_the_file_verifies_at_once(t
 def test_a_client_that_never_reads_its_refusals_is_not_read_without_end(bad: Delivery) -> None:
     limits = Limits(request=1, answer=1, idle=1)
     asked = receiver(open_inbox("sqlite:///:memory:"))
-    with serving(asked, limits=limits) as address, dial(address, room=4096) as connection:
+    with serving(asked, limits=limits, room=4096) as address, dial(address, room=4096) as connection:
         assert sent_until_cut(connection, head(bad) + bad.body) < 50_000_000
+
+
+def test_a_client_that_reads_its_answers_late_gets_them_all() -> None:
+    """It does not read before the server has stopped reading; then everything goes on."""
+    times = 20_000
+    unsigned = b"POST /kirim HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n"
+    good = head(delivery()) + envelope()
+    unsent, read = memoryview(unsigned * times + good), b""
+    asked = receiver(open_inbox("sqlite:///:memory:"))
+    with serving(asked, room=4096) as address, dial(address, room=4096) as connection:
+        connection.setblocking(False)
+        while unsent and select([], [connection], [], 0.5)[1]:
+            unsent = unsent[connection.send(unsent) :]
+        answered = 0
+        while not read.endswith(b"\r\n\r\nok"):
+            readable, writable, _ = select([connection], [connection] if unsent else [], [], SOON)
+            assert readable or writable
+            if writable:
+                unsent = unsent[connection.send(unsent) :]
+            if readable:
+                read = read[-20:] + connection.recv(1_000_000)
+                answered += read.count(b"invalid signature") - read[:20].count(b"invalid signature")
+    assert answered == times
 
 
 def test_another_application_around_it_sees_every_message() -> None:

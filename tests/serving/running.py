@@ -11,7 +11,7 @@ from typing import Any
 
 from kirimhook.observe import Meter, Observer
 from kirimhook.serving.limits import Limits
-from kirimhook.serving.server import Server, Tls, make_config
+from kirimhook.serving.server import Server, Tls, bind, make_config
 
 SOON = 20.0
 
@@ -40,10 +40,17 @@ def serving(
     tls: Tls | None = None,
     meter: Meter | None = None,
     observer: Observer | None = None,
+    room: int | None = None,
 ) -> Iterator[Address]:
-    """The address of a server on loopback, which has ended when the context has."""
+    """The address of a server on loopback, which has ended when the context has.
+
+    `room` is the bytes of answers that may wait in the kernel for a client to read them.
+    """
     server = Announced(make_config(app, limits=limits, tls=tls, meter=meter, observer=observer))
-    thread = threading.Thread(target=server.run)
+    bound = bind("127.0.0.1", 0)
+    if room is not None:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
+    thread = threading.Thread(target=server.run, args=[[bound]])
     thread.start()
     try:
         assert server.settled.wait(SOON)
