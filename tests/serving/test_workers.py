@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, SOON, Serving, post, serve
+from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, SOON, Serving, open_gate, post, serve
 
 POSTS = 120
 
@@ -33,6 +34,18 @@ def post_many(served: Serving, name: str, count: int = POSTS) -> list[int]:
     url = served.url
     with ThreadPoolExecutor(8) as pool:
         return [status for status, _ in pool.map(lambda n: post(url, f"evt_{name}_{n}"), range(count))]
+
+
+def is_refused(url: str) -> bool:
+    """False: it was answered, or reset. Raises TimeoutError when it was accepted by nobody."""
+    try:
+        post(url, "evt_late")
+    except OSError as error:
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, TimeoutError):
+            raise cause from error
+        return isinstance(cause, ConnectionRefusedError)
+    return False
 
 
 def acked(served: Serving) -> float:
@@ -174,6 +187,36 @@ def test_a_process_that_hangs_delays_the_admin_port_only_so_long_and_keeps_its_c
         finally:
             stuck.resume()
         assert served.terminate() == 0
+
+
+def test_a_process_that_dies_while_it_is_asked_is_not_counted_twice(tmp_path: Path) -> None:
+    with serve(tmp_path, "--workers", "2") as served, ThreadPoolExecutor(1) as pool:
+        assert post_many(served, "a") == [200] * POSTS
+        assert acked(served) == POSTS
+        other, victim = children(served)
+        other.suspend()  # so that the scrape waits for it
+        try:
+            scrape = pool.submit(acked, served)
+            victim.kill()
+            served.logged("process.ended", child=victim.pid)
+            assert scrape.result(SOON) == POSTS
+        finally:
+            other.resume()
+
+
+def test_while_it_drains_nobody_takes_a_connection_that_nobody_answers(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    with serve(tmp_path, "--workers", "2") as served:
+        url = served.url
+        assert post(url, "evt_1", "conversation.closed")[0] == 200
+        served.prints("began evt_1")
+        served.send(signal.SIGTERM)
+        served.logged("receiver_stopped")  # the idle one; the other waits for its handler
+        while not is_refused(url):  # until the other has closed its socket as well
+            pass
+        open_gate(tmp_path)
+        served.prints("ended evt_1")
+        assert served.wait() == 0
 
 
 def test_a_process_that_cannot_start_ends_it_with_what_is_wrong_said_once(tmp_path: Path) -> None:
