@@ -30,8 +30,8 @@ def event(event_id: str, key: str | None = None, body: bytes = b"{}") -> Inbound
 @contextlib.asynccontextmanager
 async def opened(path: Path, clock: Clock | None = None, **options: Any) -> AsyncIterator[Inbox]:
     inbox = open_inbox(f"sqlite:///{path}", clock=clock or Clock(START), **options)
-    await inbox.open()
     try:
+        await inbox.open()
         yield inbox
     finally:
         await inbox.close()

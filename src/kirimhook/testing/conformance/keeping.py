@@ -20,10 +20,10 @@ from kirimhook.testing.conformance.bench import DAY, Bench, Suite, ids, played
 GOING: list[Outcome] = [Done(), Unhandled(), Skipped()]
 
 
-async def purge_all(bench: Bench, limit: int = 100) -> tuple[int, int]:
+async def purge_all(bench: Bench, limit: int = 100, calls: int = 200) -> tuple[int, int]:
     """As often as there is more; payloads and records removed."""
     payloads = records = 0
-    for _ in range(200):
+    for _ in range(calls):
         purged = await bench.inbox.purge(limit)
         assert max(purged.payloads, purged.records) <= limit
         payloads, records = payloads + purged.payloads, records + purged.records
@@ -109,15 +109,16 @@ class Keeping(Suite):
 
     @played
     async def test_a_purge_ends_behind_any_number_of_events_that_stay(self, bench: Bench) -> None:
+        """Once round: 56 events by 7 are 9 calls, and however long the parked ones take is no reason for more."""
         await bench.put(None, *(f"parked {index}" for index in range(30)))
         await bench.finish(*[Parked("no")] * 30)
-        await bench.put(None, *(f"done {index}" for index in range(33)))
+        await bench.put(None, *(f"done {index}" for index in range(26)))
         await bench.finish()
         bench.clock.advance(8 * DAY)
-        assert await purge_all(bench, 7) == (33, 0)
-        assert await purge_all(bench, 7) == (0, 0)
+        assert await purge_all(bench, 7, calls=10) == (26, 0)
+        assert await purge_all(bench, 7, calls=10) == (0, 0)
         bench.clock.advance(30 * DAY)
-        assert await purge_all(bench, 7) == (0, 33)
+        assert await purge_all(bench, 7, calls=10) == (0, 26)
         assert {one.state for one in await bench.all()} == {EventState.PARKED}
         assert (await bench.inbox.stats()).counts[EventState.PARKED] == 30
 

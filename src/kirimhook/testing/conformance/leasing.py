@@ -56,6 +56,17 @@ class Leasing(Suite):
         assert sorted(seen) == ["cold", "hot 0"]
 
     @played
+    async def test_what_has_been_due_for_longest_comes_first(self, bench: Bench) -> None:
+        await bench.put(None, "retried")
+        await bench.end(await bench.one(), RetryAt(bench.now + 10_000, "later"))
+        bench.clock.advance(5)
+        await bench.put(None, "new")
+        bench.clock.advance(5)
+        await bench.put(None, "newest")
+        seen = [await bench.lease(limit=1) for _ in range(3)]
+        assert [lease.run[0].event.event_id for (lease,) in seen] == ["new", "retried", "newest"]
+
+    @played
     async def test_a_long_run_comes_out_whole_in_the_end(self, bench: Bench) -> None:
         names = [f"{index:03}" for index in range(200)]
         await bench.put("k", *names)
@@ -71,8 +82,10 @@ class Leasing(Suite):
         await bench.put("k", "a", "b")
         first = await bench.one(seconds=30)
         assert (await bench.get("a")).state is EventState.RUNNING
+        assert (await bench.inbox.stats()).counts[EventState.RUNNING] == 1
         bench.clock.advance(30)
         assert (await bench.get("a")).state is EventState.WAITING
+        assert (await bench.inbox.stats()).counts[EventState.RUNNING] == 0
         second = await bench.one()
         assert [(one.event.event_id, one.attempt) for one in second.run] == [("a", 2), ("b", 1)]
         assert second.token != first.token
