@@ -119,6 +119,18 @@ def post(
     return _exchange(urllib.request.Request(url, signed.body, signed.headers, method="POST"), context)
 
 
+def is_refused(url: str) -> bool:
+    """False: it was answered, or reset. Raises TimeoutError when it was accepted by nobody."""
+    try:
+        post(url, "evt_late")
+    except OSError as error:
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, TimeoutError):
+            raise cause from error
+        return isinstance(cause, ConnectionRefusedError)
+    return False
+
+
 def _exchange(request: urllib.request.Request, context: ssl.SSLContext | None) -> tuple[int, bytes]:
     try:
         with urllib.request.urlopen(request, timeout=SOON, context=context) as reply:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, SOON, Serving, open_gate, post, serve
+from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, SOON, Serving, is_refused, open_gate, post, serve
 
 POSTS = 120
 
@@ -34,18 +34,6 @@ def post_many(served: Serving, name: str, count: int = POSTS) -> list[int]:
     url = served.url
     with ThreadPoolExecutor(8) as pool:
         return [status for status, _ in pool.map(lambda n: post(url, f"evt_{name}_{n}"), range(count))]
-
-
-def is_refused(url: str) -> bool:
-    """False: it was answered, or reset. Raises TimeoutError when it was accepted by nobody."""
-    try:
-        post(url, "evt_late")
-    except OSError as error:
-        cause = getattr(error, "reason", error)
-        if isinstance(cause, TimeoutError):
-            raise cause from error
-        return isinstance(cause, ConnectionRefusedError)
-    return False
 
 
 def acked(served: Serving) -> float:
