@@ -64,10 +64,10 @@ def unfinished(database: Path) -> int:
     return int(rows(database, "SELECT count(*) FROM queue")[0][0])
 
 
-def state_of(database: Path, event_id: str) -> list[tuple[str, int]]:
-    """State and attempts of the finished events of this id: none, one, or a broken promise."""
-    sql = "SELECT state, attempts FROM finished JOIN events USING (number) WHERE event_id = ?"
-    return [(state, attempts) for state, attempts in rows(database, sql, event_id)]
+def states_of(database: Path, event_id: str) -> list[str]:
+    """Of the finished events of this id: none, one, or a broken promise."""
+    sql = "SELECT state FROM finished JOIN events USING (number) WHERE event_id = ?"
+    return [state for (state,) in rows(database, sql, event_id)]
 
 
 def _ledger(connection: sqlite3.Connection) -> Ledger:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -74,6 +76,15 @@ class Processes:
     ) -> Served:
         """Returns when it works. Raises ServeFailed."""
         return self._start(["work", hooks, *self._inbox(""), *options], lines, environment=environment)
+
+    @contextmanager
+    def nobody_writes(self) -> Iterator[None]:
+        """Hold both locks of the inbox, in the order in which its writers take them: none of them has any then."""
+        with ExitStack() as held:
+            for suffix in ("-turn", "-lock"):
+                lock = held.enter_context(Path(f"{self.database}{suffix}").open("rb"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def end(self) -> None:
         for served in self._started:

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kirimhook.backends.sqlite.locks import WriterLock
 from kirimhook.contract.samples import Sample
 from kirimhook.testing.requests import signed_request
 from kirimhook.testing.served import Served
@@ -74,7 +73,7 @@ def test_a_client_that_hangs_up_before_the_commit_loses_nothing(processes: Proce
     url = served.started()["url"]
     some = [message(f"hung-up-{serial}", serial) for serial in range(HUNG_UP)]
     clients = [connected(url) for _ in some]
-    with WriterLock(str(processes.database)):  # nobody commits
+    with processes.nobody_writes():
         for client, sample in zip(clients, some, strict=True):
             client.sendall(raw_request(url, sample))
         until(lambda: gauges(served)["kirimhook_waiting_commits"] == HUNG_UP, "all requests wait for their commit")

@@ -5,6 +5,7 @@ KIRIMHOOK_CHAOS_ROUNDS), and started again; the sender resends every event until
 event was acknowledged and completed once, its transactional effects are there once, and the file is sound.
 The same where it dies at the entry of a chosen write or sync of the database's log.
 A receiver that claims in one write and stores in another goes through the same harness, and is caught.
+KIRIMHOOK_CHAOS_SEED takes the seed that a run printed.
 """
 
 from __future__ import annotations
