@@ -59,5 +59,5 @@ def _replaced(table: str, _: re.Match[str]) -> str:
 if __name__ == "__main__":
     text = DOCUMENT.read_text()
     for name, table in TABLES.items():
-        text = pattern(name).sub(partial(_replaced, table()), text)
+        text = pattern(name).sub(partial(_replaced, table()), text, count=1)
     DOCUMENT.write_text(text)
