@@ -9,7 +9,9 @@ from kirimhook.cli.moments import span, stamp
 if TYPE_CHECKING:
     from kirimhook.receiver.model import StoredEvent
 
-COLUMNS = ("NUMBER", "STATE", "TYPE", "EVENT ID", "RECEIVED", "ATTEMPTS", "DUE OR FINISHED", "REASON")
+COLUMNS = ("NUMBER", "STATE", "TYPE", "EVENT ID", "AGE", "TRIES", "DUE OR DONE", "REASON")
+LONG = ("EVENT ID", "REASON")
+"""Shortened on a narrow terminal; `show` and `--json` have them whole."""
 
 
 def as_json(stored: StoredEvent) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def as_row(stored: StoredEvent, now_ms: int) -> tuple[object, ...]:
         stored.state.value,
         event.type,
         event.event_id,
-        stamp(event.received_at),
+        span(max(0, now_ms - event.received_at) / 1000),
         stored.attempts,
         _when(stored, now_ms),
         _last_line(stored.reason),

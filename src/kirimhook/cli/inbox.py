@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kirimhook.cli import output
-from kirimhook.cli.event_shown import COLUMNS, as_json, as_row
+from kirimhook.cli.event_shown import COLUMNS, LONG, as_json, as_row
 from kirimhook.cli.failure import Failure, misuse
 from kirimhook.cli.inbox_opened import DEFAULT, InboxUrl, with_inbox
 from kirimhook.cli.moments import span
@@ -53,7 +53,7 @@ def list_events(  # noqa: PLR0913  # options
         for stored in page.events:
             output.line(as_json(stored))
     else:
-        output.table(COLUMNS, [as_row(stored, int(time.time() * 1000)) for stored in page.events])
+        output.table(COLUMNS, [as_row(stored, int(time.time() * 1000)) for stored in page.events], LONG)
     if page.next_cursor is not None:
         output.note(f"there are more: --cursor {page.next_cursor}")
 

@@ -58,7 +58,9 @@ def _formatter(log_format: LogFormat) -> logging.Formatter:
         shared += [_harmless, structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)]
         # the plain formatter: rich's would print the values of local variables, bodies and secrets among them
         plain = structlog.dev.plain_traceback
-        rendered = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        rendered = [
+            structlog.dev.ConsoleRenderer(sort_keys=False, colors=sys.stderr.isatty(), exception_formatter=plain)
+        ]
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     return structlog.stdlib.ProcessorFormatter(processors=[remove, *rendered], foreign_pre_chain=shared)
 

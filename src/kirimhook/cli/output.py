@@ -46,11 +46,14 @@ def note(words: str) -> None:
     sys.stderr.write(words + "\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Texts are shown as they are: what came from outside is no markup, and starts no line and no escape."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], long: Sequence[str] = ()) -> None:
+    """`long` columns give way where the terminal is narrow.
+
+    Texts are shown as they are: what came from outside is no markup, and starts no line and no escape.
+    """
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(column, overflow="ellipsis", no_wrap=column not in long)
     for row in rows:
         shown.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
     _console().print(shown)

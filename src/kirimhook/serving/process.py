@@ -162,7 +162,7 @@ async def start_admin(bound: socket.socket | None, fleet: Callable[[], Awaitable
 
 def tell_started(observer: Observer, options: Options, sockets: Sockets, *, durable: bool = True) -> None:
     """The line that says where it listens: for people, and for whoever started it on port 0."""
-    fields: dict[str, Any] = {"processes": options.processes, "worker": options.work}
+    fields: dict[str, Any] = {}
     hints = [] if durable else [LOST_HINT]
     if options.listen is not None and sockets.public is not None:
         address, tls = address_of(sockets.public), options.listen.tls is not None
@@ -172,4 +172,5 @@ def tell_started(observer: Observer, options: Options, sockets: Sockets, *, dura
     if sockets.admin is not None:
         address = address_of(sockets.admin)
         fields |= {"admin_url": address.url("http"), "admin_port": address.port}
+    fields |= {"processes": options.processes, "worker": options.work}
     observer.event("serve.started", **fields, hint="; ".join(hints) or None)
