@@ -13,6 +13,10 @@ from kirimhook.testing.devca import make_certificates
 from kirimhook.testing.served import Served
 
 
+LEASE = 5.0
+"""Seconds; 30 by default, which is long to wait for in front of a screen."""
+
+
 class Stage:
     """The receiver can be killed and started again: on the same port, with the same inbox."""
 
@@ -52,6 +56,15 @@ class Stage:
     def _arguments(self) -> list[str]:
         return [
             *("serve", "kirimhook.cli.demo.hooks:hooks", "--inbox", f"sqlite:///{self.database}"),
-            *("--port", str(self._port), "--admin-port", "0", "--secrets-file", str(self.secrets_file)),
+            *(
+                "--port",
+                str(self._port),
+                "--admin-port",
+                "0",
+                "--lease",
+                f"{LEASE:g}",
+                "--secrets-file",
+                str(self.secrets_file),
+            ),
             *("--tls-cert", str(self.certificates.certificate), "--tls-key", str(self.certificates.key)),
         ]
