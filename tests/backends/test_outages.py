@@ -220,6 +220,24 @@ def test_an_outage_at_the_start(path: Path, caplog: pytest.LogCaptureFixture, ca
     assert lines(caplog) == [("inbox.failed", reason), ("inbox.recovered", reason)]
 
 
+def test_a_log_that_breaks_costs_no_waiter(path: Path) -> None:
+    def broken(_record: logging.LogRecord) -> bool:
+        raise RuntimeError("the log is broken")
+
+    async def play() -> None:
+        async with opened(path, busy_timeout=0.02) as inbox:
+            with locked(path):
+                await refused(inbox, "locked", "during", "also during")
+            assert await inbox.put([event("after")]) == [Receipt.FRESH]
+
+    log = logging.getLogger("kirimhook.inbox")
+    log.addFilter(broken)
+    try:
+        asyncio.run(play())
+    finally:
+        log.removeFilter(broken)
+
+
 def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 

@@ -175,14 +175,20 @@ class Writer:
             waiters.resolve_soon(some)
 
     def _failed(self, trouble: InboxUnavailable) -> None:
-        if self._failing != trouble.reason:
-            logger.error("inbox.failed", extra={"kirimhook": {"reason": trouble.reason, "detail": trouble.detail}})
-        self._failing = trouble.reason
+        before, self._failing = self._failing, trouble.reason
+        if before != trouble.reason:
+            _log(logging.ERROR, "inbox.failed", reason=trouble.reason, detail=trouble.detail)
 
     def _recovered(self) -> None:
-        if self._failing:
-            logger.warning("inbox.recovered", extra={"kirimhook": {"reason": self._failing}})
-        self._failing = None
+        before, self._failing = self._failing, None
+        if before:
+            _log(logging.WARNING, "inbox.recovered", reason=before)
+
+
+def _log(level: int, name: str, **fields: str) -> None:
+    """Whatever a filter of the user's raises, this thread has waiters to tell."""
+    with contextlib.suppress(Exception):
+        logger.log(level, name, extra={"kirimhook": fields})
 
 
 def _waited_for(batch: list[Put | Call]) -> list[Put | Call]:
