@@ -11,7 +11,7 @@ from kirimhook.backends import open_inbox
 from kirimhook.cli.demo.account import Balance, balance
 from kirimhook.cli.demo.provider import Delivery, Provider
 from kirimhook.cli.demo.screen import Screen
-from kirimhook.cli.demo.stage import Stage
+from kirimhook.cli.demo.stage import LEASE, Stage
 from kirimhook.cli.demo.traffic import Traffic
 from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import EventState
@@ -37,7 +37,7 @@ async def play(stage: Stage, screen: Screen) -> Balance:
         screen.step(f"posting {EVENTS} more events, with duplicates and forgeries between, and a SIGKILL half way")
         await _send_through_a_crash(provider, many, stage, screen)
         screen.step(
-            "waiting for the last ones: what the killed worker held is due again when its lease of 30 s is over"
+            f"waiting for the last ones: what the killed worker held is due again when its lease of {LEASE:g} s is over"
         )
         await _handled(stage.database, len(sent))
     finally:

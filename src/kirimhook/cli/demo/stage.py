@@ -12,7 +12,6 @@ from kirimhook.contract.signature import Secret
 from kirimhook.testing.devca import make_certificates
 from kirimhook.testing.served import Served
 
-
 LEASE = 5.0
 """Seconds; 30 by default, which is long to wait for in front of a screen."""
 
