@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections import deque
 from typing import Self
@@ -80,9 +81,9 @@ class Screen:
         say(Text("\nThe receiver is still up. From a second terminal, in this folder:", style="bold"))
         say(
             Text(f"""
-  kirimhook trigger message.received --url {stage.url} \\
+  {sys.argv[0]} trigger message.received --url {stage.url} \\
       --secrets-file {stage.secrets_file} --ca-bundle {stage.certificates.ca}
-  kirimhook inbox list --inbox sqlite:///{stage.database}
+  {sys.argv[0]} inbox list --inbox sqlite:///{stage.database}
   curl {stage.admin_url}/status
 """)
         )
