@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any
 
 from kirimhook.backends import open_inbox
@@ -89,13 +90,19 @@ async def turns(inbox: Inbox, name: str) -> None:
     tell("ready")
     await Told().event.wait()
     stop = Told().event
-    count = 0
-    while not stop.is_set():
-        await inbox.put([event(f"{name} {count}")])
-        count += 1
-        if count == 150:
-            tell("enough")
-    tell(count)
+    numbers = count()
+    done = 0
+
+    async def put() -> None:
+        nonlocal done
+        while not stop.is_set():
+            await inbox.put([event(f"{name} {next(numbers)}")])
+            done += 1
+            if done == 1_000:
+                tell("enough")
+
+    await asyncio.gather(*(put() for _ in range(4)))  # one of them always waits for the next turn
+    tell(done)
 
 
 async def crash(inbox: Inbox, seed: str) -> None:

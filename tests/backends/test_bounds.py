@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,11 @@ async def begun(*batches: list[InboundEvent], into: Inbox) -> list[asyncio.Futur
     puts: list[asyncio.Future[list[Receipt]]] = [asyncio.ensure_future(into.put(batch)) for batch in batches]
     await asyncio.sleep(0)
     return puts
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.to_thread(os.sched_yield)
 
 
 def test_past_the_bound_on_events_a_put_is_refused_at_once(path: Path) -> None:
@@ -133,6 +140,26 @@ def test_closing_waits_only_so_long(path: Path, monkeypatch: pytest.MonkeyPatch)
 
     asyncio.run(play())
     assert stored_ids(path) == ["a"]
+
+
+def test_closing_hears_its_stop_behind_what_waits(path: Path) -> None:
+    async def play() -> None:
+        inbox = open_inbox(f"sqlite:///{path}")
+        await inbox.open()
+        assert isinstance(inbox, module.SQLiteInbox)
+        writer = inbox._writer
+        assert writer is not None
+        with writer_lock_held(path):
+            puts = await begun([event("first")], into=inbox)
+            await until(lambda: writer._entries.qsize() == 0)  # the writer has it, and stands before the lock
+            puts += await begun([event("a")], [event("b")], into=inbox)
+            closing = asyncio.ensure_future(inbox.close())
+            await until(lambda: writer._entries.qsize() == 3)
+        async with asyncio.timeout(5):
+            await closing
+        assert await asyncio.gather(*puts) == [FRESH] * 3
+
+    asyncio.run(play())
 
 
 def test_before_opening_and_after_closing_every_verb_says_so(path: Path) -> None:

@@ -242,11 +242,21 @@ def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def test_nothing_leaks_in_a_long_outage(path: Path) -> None:
+@contextlib.contextmanager
+def a_folder_for_the_lock(path: Path) -> Iterator[None]:
+    lock = Path(f"{path}-lock")
+    lock.unlink()
+    lock.mkdir()
+    yield
+    lock.rmdir()
+
+
+@pytest.mark.parametrize("cause", [unwritable_folder, a_folder_for_the_lock])
+def test_nothing_leaks_in_a_long_outage(path: Path, cause: Break) -> None:
     async def play() -> None:
         async with opened(path) as inbox:
             await inbox.put([event("before")])
-            with unwritable_folder(path):
+            with cause(path):
                 await asyncio.gather(*(inbox.put([event(f"{index}")]) for index in range(3)), return_exceptions=True)
                 files = open_files()
                 for index in range(50):

@@ -80,16 +80,19 @@ def test_a_copy_in_its_place_is_not_given_the_log_of_the_old_one(path: Path) -> 
     copy = path.with_name("copy.db")
 
     async def play() -> None:
-        async with opened(path) as inbox:
+        async with opened(path) as inbox, opened(path) as other:
             await inbox.put([event("backed up")])
             with outside(path) as connection:
                 connection.execute("VACUUM INTO ?", [str(copy)])
             await inbox.put([event(f"{index}", body=b"x" * 5_000) for index in range(100)])
+            await other.put([event("also lost")])
             copy.replace(path)
             assert await inbox.put([event("after"), event("backed up")]) == [Receipt.FRESH, Receipt.DUPLICATE]
+            assert await other.put([event("after"), event("also lost")]) == [Receipt.DUPLICATE, Receipt.FRESH]
+            assert await inbox.put([event("also lost"), event("last")]) == [Receipt.DUPLICATE, Receipt.FRESH]
 
     asyncio.run(play())
-    assert stored_ids(path) == ["backed up", "after"]
+    assert stored_ids(path) == ["backed up", "after", "also lost", "last"]
 
 
 @pytest.mark.parametrize("way", WAYS)
