@@ -111,7 +111,7 @@ def test_tables_are_made_whole_or_not_at_all(path: Path, caplog: pytest.LogCaptu
         await inbox.close()
 
     asyncio.run(play())
-    assert lines(caplog)[0] == ("inbox.failed", "disk_full")
+    assert lines(caplog)[0] == ("inbox_failed", "disk_full")
     assert stored_ids(path) == ["a"]
 
 

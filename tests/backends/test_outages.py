@@ -155,7 +155,7 @@ AT_THE_START: list[tuple[Break, str]] = [
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    return [(record.message, getattr(record, "kirimhook", {})["reason"]) for record in caplog.records]
+    return [(told["event"], told["reason"]) for told in (getattr(record, "kirimhook", {}) for record in caplog.records)]
 
 
 def open_anew(inbox: Inbox) -> None:
@@ -191,7 +191,7 @@ def test_an_outage_while_serving(path: Path, caplog: pytest.LogCaptureFixture, c
 
     with caplog.at_level(logging.DEBUG, "kirimhook"):
         asyncio.run(play())
-    assert lines(caplog) == [("inbox.failed", reason), ("inbox.recovered", reason)]
+    assert lines(caplog) == [("inbox_failed", reason), ("inbox_recovered", reason)]
     assert stored_ids(path) == ["before", "during"]
 
 
@@ -217,7 +217,7 @@ def test_an_outage_at_the_start(path: Path, caplog: pytest.LogCaptureFixture, ca
         asyncio.run(before())
         asyncio.run(play())
         assert stored_ids(path) == ["before", "during"]
-    assert lines(caplog) == [("inbox.failed", reason), ("inbox.recovered", reason)]
+    assert lines(caplog) == [("inbox_failed", reason), ("inbox_recovered", reason)]
 
 
 def test_a_log_that_breaks_costs_no_waiter(path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_log_that_breaks_costs_no_waiter(path: Path) -> None:
                 await refused(inbox, "locked", "during", "also during")
             assert await inbox.put([event("after")]) == [Receipt.FRESH]
 
-    log = logging.getLogger("kirimhook.inbox")
+    log = logging.getLogger("kirimhook")
     log.addFilter(broken)
     try:
         asyncio.run(play())

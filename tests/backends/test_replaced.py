@@ -58,7 +58,7 @@ def test_service_goes_on_in_a_new_file(
 
     with caplog.at_level(logging.INFO, "kirimhook"):
         asyncio.run(play())
-    assert [record.message for record in caplog.records] == ["inbox.replaced"]
+    assert [getattr(record, "kirimhook", {})["event"] for record in caplog.records] == ["inbox_replaced"]
     assert stored_ids(path) == ["after", "before"]
 
 
@@ -178,3 +178,18 @@ def test_a_fresh_start_takes_nothing_over_from_what_was_left_beside(path: Path) 
     assert Path(f"{path}-wal").stat().st_size > 0
     asyncio.run(play())
     assert stored_ids(path) == ["left", "new"]
+
+
+def test_a_newcomer_shares_nothing_with_one_that_still_has_the_deleted_file(path: Path) -> None:
+    async def play() -> None:
+        async with opened(path) as old:
+            await old.put([event(f"old {index}", body=b"x" * 5_000) for index in range(50)])
+            delete(path)
+            async with opened(path) as new:
+                assert await new.put([event("a")]) == [Receipt.FRESH]
+                assert await old.put([event("a"), event("b")]) == [Receipt.DUPLICATE, Receipt.FRESH]
+                assert await new.put([event("b"), event("c")]) == [Receipt.DUPLICATE, Receipt.FRESH]
+                assert (await old.stats()).counts == (await new.stats()).counts
+
+    asyncio.run(play())
+    assert stored_ids(path) == ["a", "b", "c"]
