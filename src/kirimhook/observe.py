@@ -39,6 +39,11 @@ LOG_EVENTS: dict[str, LogEvent] = {
         WARNING, ("status", "reason", "detail", "client", *_DELIVERY), "A request was not accepted, and why."
     ),
     "unstored": LogEvent(ERROR, ("reason", "detail", "events"), "Storage did not take events: 503."),
+    "inbox_failed": LogEvent(ERROR, ("reason", "detail"), "An outage of the storage begins: 503 until it ends."),
+    "inbox_recovered": LogEvent(WARNING, ("reason",), "The outage is over, without anybody's doing."),
+    "inbox_replaced": LogEvent(
+        ERROR, ("path",), "The file was deleted or moved while in use; a new one takes what comes."
+    ),
     "receiver_failed": LogEvent(ERROR, ("status", "reason", *_DELIVERY), "A defect of ours, answered 503."),
     "hung_up": LogEvent(DEBUG, ("bytes",), "A client left before its body was complete."),
     "not_started": LogEvent(ERROR, ("hint",), "A request came to a receiver that was never started: 503."),
@@ -78,18 +83,18 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "work_resumed": LogEvent(WARNING, ("seconds",), "The inbox answers again."),
     "purge_failed": LogEvent(WARNING, ("reason",), "What is past its retention could not be removed this time."),
     "purged": LogEvent(DEBUG, ("payloads", "records"), "What is past its retention was removed."),
-    "serve.started": LogEvent(
+    "serve_started": LogEvent(
         INFO,
         ("url", "host", "port", "path", "tls", "admin_url", "admin_port", "worker", "processes", "hint"),
         "All processes serve, on these ports.",
     ),
-    "serve.stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
-    "serve.stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
+    "serve_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
+    "serve_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
     "certificate_loaded": LogEvent(INFO, ("certificate",), "New connections get the certificate as it is now."),
     "certificate_kept": LogEvent(ERROR, ("problem",), "The certificate could not be read anew; the old one stays."),
-    "process.started": LogEvent(INFO, ("child",), "A process of several was started."),
-    "process.ended": LogEvent(ERROR, ("child", "how", "restart_in"), "A process ended by itself, and is replaced."),
-    "process.killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
+    "process_started": LogEvent(INFO, ("child",), "A process of several was started."),
+    "process_ended": LogEvent(ERROR, ("child", "how", "restart_in"), "A process ended by itself, and is replaced."),
+    "process_killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
 }
 """Every event that is logged, with its fields. A test holds the source to it."""
 

@@ -80,11 +80,11 @@ def test_the_first_signal_lets_a_running_handler_end(gated: Path) -> None:
         assert post(served.url, "evt_1", "conversation.closed")[0] == 200
         served.prints("began evt_1")
         served.send(signal.SIGTERM)
-        served.logged("serve.stopping", signal="SIGTERM")
+        served.logged("serve_stopping", signal="SIGTERM")
         open_gate(gated)
         served.prints("ended evt_1")
         assert served.wait() == 0
-        served.logged("serve.stopped")
+        served.logged("serve_stopped")
     assert stored(gated) == {"done": 1}
 
 
@@ -94,7 +94,7 @@ def test_while_it_stops_it_says_so_and_takes_nothing_new(gated: Path) -> None:
         assert post(url, "evt_1", "conversation.closed")[0] == 200
         served.prints("began evt_1")
         served.send(signal.SIGTERM)
-        served.logged("serve.stopping")
+        served.logged("serve_stopping")
         assert served.admin("/readyz")[0] == 503
         assert served.problems() == ["stopping"]
         assert served.admin("/healthz")[0] == 200
@@ -118,7 +118,7 @@ def test_the_second_signal_ends_it_at_once(gated: Path, number: signal.Signals, 
         assert post(served.url, "evt_1", "conversation.closed")[0] == 200
         served.prints("began evt_1")
         served.send(number)
-        served.logged("serve.stopping", signal=number.name)
+        served.logged("serve_stopping", signal=number.name)
         served.send(number)
         assert served.wait(timeout=10) == code
     assert stored(gated) == {"open": 1}

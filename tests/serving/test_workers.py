@@ -65,7 +65,7 @@ def test_a_process_that_dies_is_replaced_and_its_counts_stay(tmp_path: Path) -> 
         assert acked(served) == POSTS
         victim = children(served)[0]
         victim.kill()
-        ended = served.logged("process.ended", child=victim.pid)
+        ended = served.logged("process_ended", child=victim.pid)
         assert ended["how"] == "signal 9"
         assert acked(served) == POSTS
         served.logged("receiver_started", pid=replacement(served, victim.pid))
@@ -81,11 +81,11 @@ def test_a_process_that_dies_is_replaced_and_its_counts_stay(tmp_path: Path) -> 
 
 def replacement(served: Serving, of: int) -> int:
     """The third process that was started."""
-    served.logged("process.ended", child=of)
-    first = {served.logged("process.started")["child"], *(child.pid for child in children(served)), of}
+    served.logged("process_ended", child=of)
+    first = {served.logged("process_started")["child"], *(child.pid for child in children(served)), of}
     with served._condition:
         found = served._condition.wait_for(
-            lambda: [line["child"] for line in served.log if line["event"] == "process.started"][2:], SOON
+            lambda: [line["child"] for line in served.log if line["event"] == "process_started"][2:], SOON
         )
     assert found
     assert found[0] not in first - {child.pid for child in children(served)}
@@ -111,7 +111,7 @@ def test_sigterm_drains_all_and_ends_with_0(tmp_path: Path) -> None:
         assert served.terminate() == 0
         assert are_gone(family)
         assert len([line for line in served.log if line["event"] == "receiver_stopped"]) == 2
-        served.logged("serve.stopped")
+        served.logged("serve_stopped")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -123,7 +123,7 @@ def test_the_second_signal_ends_all_at_once(tmp_path: Path, number: signal.Signa
             child.suspend()  # so that none of them drains
         try:
             served.send(number)
-            served.logged("serve.stopping", signal=number.name)
+            served.logged("serve_stopping", signal=number.name)
             served.send(number)
             assert are_gone(family)
         finally:
@@ -186,7 +186,7 @@ def test_a_process_that_dies_while_it_is_asked_is_not_counted_twice(tmp_path: Pa
         try:
             scrape = pool.submit(acked, served)
             victim.kill()
-            served.logged("process.ended", child=victim.pid)
+            served.logged("process_ended", child=victim.pid)
             assert scrape.result(SOON) == POSTS
         finally:
             other.resume()
@@ -224,4 +224,4 @@ def test_a_port_that_is_taken_is_said_before_any_process_starts(tmp_path: Path) 
         with Serving(tmp_path, "serve", "app:hooks", "--workers", "2", "--port", port, "--no-admin") as second:
             assert second.wait() == 1
     assert "Address already in use" in second.logged("stderr")["line"]
-    assert "process.started" not in json.dumps(list(second.log))
+    assert "process_started" not in json.dumps(list(second.log))

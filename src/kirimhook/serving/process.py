@@ -90,11 +90,11 @@ async def _alone(options: Options, hooks: Hooks) -> int:
     admin = await start_admin(sockets.admin, fleet)
     tell_started(service.observer, options, sockets, durable=service.durable)
     await signals.stopping.wait()
-    service.observer.event("serve.stopping", signal=signals.stopped_by)
+    service.observer.event("serve_stopping", signal=signals.stopped_by)
     await service.stop()
     if admin is not None:
         await admin.stop()
-    service.observer.event("serve.stopped")
+    service.observer.event("serve_stopped")
     return 0
 
 
@@ -173,4 +173,4 @@ def tell_started(observer: Observer, options: Options, sockets: Sockets, *, dura
         address = address_of(sockets.admin)
         fields |= {"admin_url": address.url("http"), "admin_port": address.port}
     fields |= {"processes": options.processes, "worker": options.work}
-    observer.event("serve.started", **fields, hint="; ".join(hints) or None)
+    observer.event("serve_started", **fields, hint="; ".join(hints) or None)

@@ -92,7 +92,7 @@ class Supervisor:
                 await admin.stop()
         if self._failure:
             raise ServeError(self._failure)
-        self._observer.event("serve.stopped")
+        self._observer.event("serve_stopped")
         return 0 if clean else 1
 
     async def _start_all(self) -> list[asyncio.Task[None]]:
@@ -109,7 +109,7 @@ class Supervisor:
 
     async def _start(self, slot: Slot) -> None:
         slot.child = await Child.start(self._command, self._sockets.public)
-        self._observer.event("process.started", child=slot.child.pid)
+        self._observer.event("process_started", child=slot.child.pid)
         if self._stopping.is_set():
             slot.child.stop()
 
@@ -123,7 +123,7 @@ class Supervisor:
                 return
             await self._bury(slot, child)
             delay = self._delay(slot, served=served, lived=time.monotonic() - began)
-            self._observer.event("process.ended", child=child.pid, how=_how(code), restart_in=delay)
+            self._observer.event("process_ended", child=child.pid, how=_how(code), restart_in=delay)
             if self._stopping.is_set() or await _happens(self._stopping, delay):
                 return
             self._restarts += 1
@@ -150,7 +150,7 @@ class Supervisor:
 
     async def _stop_all(self, keeping: list[asyncio.Task[None]]) -> bool:
         """Whether every child drained by itself, within its bounds."""
-        self._observer.event("serve.stopping", signal=self._signals.stopped_by or None)
+        self._observer.event("serve_stopping", signal=self._signals.stopped_by or None)
         self._stopping.set()
         if self._sockets.public is not None:
             self._sockets.public.close()  # or new connections would queue up with nobody to take them
@@ -174,7 +174,7 @@ class Supervisor:
             for child in children:
                 child.kill()
             await asyncio.wait(waiting)
-            self._observer.event("process.killed", processes=len(late), after=bound)
+            self._observer.event("process_killed", processes=len(late), after=bound)
         return all(task.result() == 0 for task in waiting)
 
     def _refresh(self) -> None:

@@ -65,8 +65,8 @@ class Served:
         return self._process.pid
 
     def started(self) -> dict[str, Any]:
-        """Its `serve.started`: url, port, admin_url, admin_port. Raises ServeFailed."""
-        return self.logged("serve.started")
+        """Its `serve_started`: url, port, admin_url, admin_port. Raises ServeFailed."""
+        return self.logged("serve_started")
 
     def logged(self, event: str, timeout: float = READY, **fields: Any) -> dict[str, Any]:
         """Wait for the first log line of this event that has these fields, and return it. Raises ServeFailed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sqlite3
 from collections.abc import Iterator
 
@@ -20,9 +19,8 @@ from kirimhook.backends.sqlite.paths import (
 )
 from kirimhook.backends.sqlite.schema import connect, prepare
 from kirimhook.backends.sqlite.settings import SQLiteSettings
+from kirimhook.observe import Observer
 from kirimhook.receiver.inbox import InboxUnavailable
-
-logger = logging.getLogger("kirimhook.inbox")
 
 
 class DatabaseFile:
@@ -31,6 +29,7 @@ class DatabaseFile:
     def __init__(self, settings: SQLiteSettings) -> None:
         self._settings = settings
         self._path = settings.path
+        self._observer = Observer()
         self._lock: WriterLock | NoLock | None = None
         self._connection: sqlite3.Connection | None = None
         self._identity: Identity | None = None
@@ -75,7 +74,7 @@ class DatabaseFile:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is not None and self._was_replaced():
-            logger.error("inbox.replaced", extra={"kirimhook": {"path": self._path}})
+            self._observer.event("inbox_replaced", path=self._path)
             self._close_connection()
         return self._connection or self._open()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import queue
 import sqlite3
 import threading
@@ -20,6 +19,7 @@ from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.settling import AllRolledBack, HandlerFailed
 from kirimhook.backends.sqlite.waiters import Resolution, Waiters
+from kirimhook.observe import Observer
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
 
@@ -27,8 +27,6 @@ MOST_ENTRIES = 512
 """Entries of one transaction."""
 MOST_HANDLERS = 8
 """Of which run users' code, while everybody waits."""
-
-logger = logging.getLogger("kirimhook.inbox")
 
 
 class Put(NamedTuple):
@@ -67,6 +65,7 @@ class Writer:
         """Calls `taken(events, bytes)` when puts leave the queue, `committed()` after a commit of changes."""
         self._file = file
         self._clock = clock
+        self._observer = Observer()
         self._taken = taken
         self._committed = committed
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
@@ -177,18 +176,14 @@ class Writer:
     def _failed(self, trouble: InboxUnavailable) -> None:
         before, self._failing = self._failing, trouble.reason
         if before != trouble.reason:
-            _log(logging.ERROR, "inbox.failed", reason=trouble.reason, detail=trouble.detail)
+            with contextlib.suppress(Exception):  # of a log's filter, say: this thread has waiters to tell
+                self._observer.event("inbox_failed", reason=trouble.reason, detail=trouble.detail)
 
     def _recovered(self) -> None:
         before, self._failing = self._failing, None
         if before:
-            _log(logging.WARNING, "inbox.recovered", reason=before)
-
-
-def _log(level: int, name: str, **fields: str) -> None:
-    """Whatever a filter of the user's raises, this thread has waiters to tell."""
-    with contextlib.suppress(Exception):
-        logger.log(level, name, extra={"kirimhook": fields})
+            with contextlib.suppress(Exception):
+                self._observer.event("inbox_recovered", reason=before)
 
 
 def _waited_for(batch: list[Put | Call]) -> list[Put | Call]:
