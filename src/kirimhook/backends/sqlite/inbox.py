@@ -138,10 +138,12 @@ class SQLiteInbox:
 
     async def put_back(self, where: Filter) -> int:
         put_back.check(where)
-        total = purged = beyond = 0
-        while numbers := await self._read(partial(put_back.find, where=where, beyond=beyond, now=self._now())):
-            step = await self._write(partial(put_back.put_back, where=where, numbers=numbers, now=self._now()))
-            total, purged, beyond = total + step.put_back, purged + step.purged, numbers[-1]
+        total = purged = 0
+        for part in put_back.parts(where):
+            beyond = 0
+            while numbers := await self._read(partial(put_back.find, where=part, beyond=beyond, now=self._now())):
+                step = await self._write(partial(put_back.put_back, where=part, numbers=numbers, now=self._now()))
+                total, purged, beyond = total + step.put_back, purged + step.purged, numbers[-1]
         if where.numbers and purged and not total:
             raise PayloadPurged("the body is past its retention, so there is nothing left to handle")
         return total

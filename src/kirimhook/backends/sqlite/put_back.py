@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from kirimhook.backends.sqlite.filters import AMONG, Query, select
+from kirimhook.backends.sqlite.filters import select
 from kirimhook.receiver.inbox import Filter
-from kirimhook.receiver.model import FINISHED
+from kirimhook.receiver.model import FINISHED, EventState
 
 AT_ONCE = 500
 """Events of one transaction."""
@@ -34,16 +34,26 @@ class Step(NamedTuple):
     """That could not be: their bodies are gone."""
 
 
+def parts(where: Filter) -> Iterator[Filter]:
+    """The same, each with at most `AT_ONCE` numbers."""
+    numbers = sorted(set(where.numbers))
+    for start in range(0, len(numbers), AT_ONCE):
+        yield replace(where, numbers=tuple(numbers[start : start + AT_ONCE]))
+    if not numbers:
+        yield where
+
+
 def find(connection: sqlite3.Connection, where: Filter, beyond: int, now: int) -> list[int]:
     """Numbers of the oldest finished events above `beyond`. Reads only: a search may be long."""
-    query = _finished(connection, where, now).also("> ?", beyond)
+    query = select(connection, replace(where, states=_states(where)), now).also("> ?", beyond)
     sql = f"SELECT f.number FROM {query.tables} WHERE {query.condition} ORDER BY f.number LIMIT {AT_ONCE}"
     return [number for (number,) in connection.execute(sql, query.parameters)]
 
 
 def put_back(connection: sqlite3.Connection, where: Filter, numbers: list[int], now: int) -> Step:
-    """Those of them that the filter still means, with fresh attempts."""
-    query = _finished(connection, where, now).also(AMONG, json.dumps(numbers))
+    """Those of the numbers found that are still in the states meant (nothing else of an event changes), with
+    fresh attempts."""
+    query = select(connection, Filter(states=_states(where), numbers=tuple(numbers)), now)
     rows = connection.execute(
         "SELECT f.number, f.state, EXISTS (SELECT 1 FROM payloads p WHERE p.number = f.number) "
         f"FROM {query.tables} WHERE {query.condition} ORDER BY f.number",
@@ -56,5 +66,5 @@ def put_back(connection: sqlite3.Connection, where: Filter, numbers: list[int], 
     return Step(len(chosen), len(rows) - len(chosen))
 
 
-def _finished(connection: sqlite3.Connection, where: Filter, now: int) -> Query:
-    return select(connection, replace(where, states=(where.states & FINISHED) or FINISHED), now)
+def _states(where: Filter) -> frozenset[EventState]:
+    return (where.states & FINISHED) or FINISHED
