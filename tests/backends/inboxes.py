@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ async def opened(path: Path, clock: Clock | None = None, **options: Any) -> Asyn
 
 async def end(inbox: Inbox, lease: Lease, outcome: Outcome) -> None:
     assert all(await inbox.settle(settlements(lease, *[outcome] * len(lease.run))))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Of what another thread does, and tells nobody."""
+    while not holds():
+        await asyncio.to_thread(os.sched_yield)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from kirimhook.backends import open_inbox
 from kirimhook.backends.sqlite import inbox as module
 from kirimhook.receiver.inbox import Inbox, InboxBusy, InboxUnavailable
 from kirimhook.receiver.model import InboundEvent, Receipt
-from tests.backends.inboxes import event, opened, outside, stored_ids, writer_lock_held
+from tests.backends.inboxes import event, opened, outside, stored_ids, until, writer_lock_held
 
 FRESH = [Receipt.FRESH]
 
@@ -28,11 +26,6 @@ async def begun(*batches: list[InboundEvent], into: Inbox) -> list[asyncio.Futur
     puts: list[asyncio.Future[list[Receipt]]] = [asyncio.ensure_future(into.put(batch)) for batch in batches]
     await asyncio.sleep(0)
     return puts
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.to_thread(os.sched_yield)
 
 
 def test_past_the_bound_on_events_a_put_is_refused_at_once(path: Path) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from kirimhook.backends import open_inbox
+from kirimhook.backends.sqlite import file, records
 from kirimhook.backends.sqlite import inbox as module
-from kirimhook.backends.sqlite import records
 from kirimhook.backends.sqlite.inbox import SQLiteInbox
 from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import Unhandled
 from kirimhook.testing.clock import Clock
-from tests.backends.inboxes import START, end, event, opened, stored_ids
+from tests.backends.inboxes import START, end, event, opened, outside, stored_ids
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -175,6 +175,65 @@ def test_the_log_stays_small_while_others_read(tmp_path: Path) -> None:
     asyncio.run(play())
     assert 16_000_000 < largest < 24_000_000
     assert len(stored_ids(path)) == 70
+
+
+def test_the_log_begins_anew_although_somebody_always_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers that take turns without a gap would keep it growing for ever."""
+    monkeypatch.setattr(file, "LOG_LIMIT", 1_000_000)
+    path = tmp_path / "inbox.db"
+    sizes = []
+
+    over = threading.Event()
+
+    def read() -> None:
+        with outside(path) as reader:
+            while not over.is_set():
+                reader.execute(LONG_LOOK).fetchall()
+
+    async def play() -> None:
+        async with opened(path) as inbox:
+            readers = [asyncio.to_thread(read) for _ in range(3)]
+            reading = asyncio.gather(*readers)
+            for index in range(60):
+                await inbox.put([event(f"{index}", body=b"x" * 200_000)])
+                sizes.append(Path(f"{path}-wal").stat().st_size)
+            over.set()
+            await reading
+
+    asyncio.run(play())
+    assert max(sizes) < 4_000_000
+    assert len(stored_ids(path)) == 60
+
+
+def test_a_reader_that_stays_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "LOG_LIMIT", 500_000)
+    path = tmp_path / "inbox.db"
+
+    async def play() -> None:
+        async with opened(path, busy_timeout=0.02) as inbox:
+            await inbox.put([event("a")])
+            with outside(path) as other:
+                look(other)
+                for index in range(20):
+                    await inbox.put([event(f"{index}", body=b"x" * 200_000)])
+                assert Path(f"{path}-wal").stat().st_size > 4_000_000
+                other.execute("ROLLBACK")
+            for index in range(20, 60):
+                await inbox.put([event(f"{index}", body=b"x" * 200_000)])
+            assert Path(f"{path}-wal").stat().st_size < 6_000_000
+
+    asyncio.run(play())
+    assert len(stored_ids(path)) == 61
+
+
+LONG_LOOK = """
+WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 20000)
+SELECT count(*), (SELECT count(*) FROM events) FROM counted"""
+
+
+def look(reader: sqlite3.Connection) -> None:
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchall()
 
 
 def test_a_purge_leaves_nothing_of_an_event(tmp_path: Path) -> None:

@@ -16,11 +16,15 @@ from kirimhook.backends.sqlite.paths import (
     make_file,
     remove_if_same,
     sidecars,
+    size,
 )
 from kirimhook.backends.sqlite.schema import connect, prepare
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.observe import Observer
 from kirimhook.receiver.inbox import InboxUnavailable
+
+LOG_LIMIT = 64 * 1024 * 1024
+"""Bytes; the schema's `journal_size_limit` cuts the log to it when it begins anew."""
 
 
 class DatabaseFile:
@@ -35,6 +39,7 @@ class DatabaseFile:
         self._identity: Identity | None = None
         self._sidecars: dict[str, Identity | None] = {}
         self._in_doubt = False
+        self._log_limit = LOG_LIMIT
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[sqlite3.Connection]:
@@ -76,7 +81,22 @@ class DatabaseFile:
         if self._connection is not None and self._was_replaced():
             self._observer.event("inbox_replaced", path=self._path)
             self._close_connection()
-        return self._connection or self._open()
+        connection = self._connection or self._open()
+        if not self._settings.in_memory:
+            self._shorten_log(connection)
+        return connection
+
+    def _shorten_log(self, connection: sqlite3.Connection) -> None:
+        """SQLite begins the log anew when nobody reads it, which never happens while some take turns at that.
+
+        Beyond the limit those that read now are waited for, no longer than for a lock, and no more often than
+        the log grows by as much again.
+        """
+        log = size(f"{self._path}-wal")
+        if log <= self._log_limit:
+            return
+        busy = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+        self._log_limit = log + LOG_LIMIT if busy else LOG_LIMIT
 
     def _open(self) -> sqlite3.Connection:
         in_memory = self._settings.in_memory

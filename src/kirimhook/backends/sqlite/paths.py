@@ -22,6 +22,14 @@ def identity(path: str) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
+def size(path: str) -> int:
+    """In bytes; 0 where there is none. Raises OSError."""
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def make_folder(path: str) -> None:
     """The folder that the file is in. Raises OSError."""
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
