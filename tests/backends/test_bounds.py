@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from kirimhook.backends import open_inbox
 from kirimhook.backends.sqlite import inbox as module
 from kirimhook.receiver.inbox import Inbox, InboxBusy, InboxUnavailable
-from kirimhook.receiver.model import InboundEvent, Receipt
+from kirimhook.receiver.model import Done, InboundEvent, Receipt
+from kirimhook.testing.conformance.bench import settlements
 from tests.backends.inboxes import event, opened, outside, stored_ids, until, writer_lock_held
 
 FRESH = [Receipt.FRESH]
@@ -142,15 +144,24 @@ def test_closing_hears_its_stop_behind_what_waits(path: Path) -> None:
         assert isinstance(inbox, module.SQLiteInbox)
         writer = inbox._writer
         assert writer is not None
-        with writer_lock_held(path):
-            puts = await begun([event("first")], into=inbox)
-            await until(lambda: writer._entries.qsize() == 0)  # the writer has it, and stands before the lock
-            puts += await begun([event("a")], [event("b")], into=inbox)
-            closing = asyncio.ensure_future(inbox.close())
-            await until(lambda: writer._entries.qsize() == 3)
+        await inbox.put([event("first")])
+        (lease,) = await inbox.lease(1, 30)
+        running, go_on = threading.Event(), threading.Event()
+
+        def hold(_transaction: object) -> None:
+            running.set()
+            go_on.wait(10)
+
+        holding = asyncio.ensure_future(inbox.transact(settlements(lease, Done())[0], hold))
+        await asyncio.to_thread(running.wait, 10)
+        puts = await begun([event("a")], [event("b")], into=inbox)
+        closing = asyncio.ensure_future(inbox.close())
+        await until(lambda: writer._entries.qsize() == 3)
+        go_on.set()
         async with asyncio.timeout(5):
             await closing
-        assert await asyncio.gather(*puts) == [FRESH] * 3
+        assert await holding
+        assert await asyncio.gather(*puts) == [FRESH] * 2
 
     asyncio.run(play())
 
