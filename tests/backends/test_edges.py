@@ -15,7 +15,7 @@ from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.receiver.inbox import Filter, InboxUnavailable
 from kirimhook.receiver.model import Done, EventState, Receipt
 from kirimhook.testing.conformance.bench import ids, settlements
-from tests.backends.inboxes import event, opened, outside, stored_ids
+from tests.backends.inboxes import event, opened, outside, stored_ids, writer_lock_held
 from tests.backends.test_outages import disk_full, lines, no_room
 
 FRESH = [Receipt.FRESH]
@@ -133,6 +133,35 @@ def test_in_doubt_nothing_is_acknowledged_while_a_reader_keeps_the_log(path: Pat
 
     asyncio.run(play())
     assert stored_ids(path) == ["before", "and"]
+
+
+def test_a_call_that_cannot_be_done_is_refused_alone(path: Path) -> None:
+    """Whatever a row has come to, the events of others are taken in."""
+
+    async def play() -> None:
+        async with opened(path) as inbox:
+            await inbox.put([event("bad"), event("good")])
+            bad, good = sorted(await inbox.lease(2, 600), key=lambda lease: lease.run[0].number)
+            with outside(path) as other:
+                other.execute("INSERT INTO finished VALUES (?, 'done', 0, 0, NULL)", [bad.run[0].number])
+            with writer_lock_held(path):
+                calls = [
+                    asyncio.ensure_future(call)
+                    for call in (
+                        inbox.put([event("first")]),  # which the writer takes alone
+                        inbox.settle(settlements(bad, Done())),
+                        inbox.settle(settlements(good, Done())),
+                        inbox.put([event("second")]),
+                    )
+                ]
+                await asyncio.sleep(0)
+            first, refused, settled, second = await asyncio.gather(*calls, return_exceptions=True)
+            assert (first, settled, second) == (FRESH, [True], FRESH)
+            assert isinstance(refused, InboxUnavailable)
+            assert refused.reason == "storage_error"
+            assert (await inbox.stats()).counts[EventState.DONE] == 1
+
+    asyncio.run(play())
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])

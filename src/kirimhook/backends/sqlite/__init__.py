@@ -1,6 +1,7 @@
 """The embedded inbox: one SQLite file, one writer thread, group commit.
 
-`settings` what can be set, `schema` the tables, `locks` who may write, `failures` what an error means,
-`waiters` who waits for a commit, `writer` the thread that commits; then what runs in it: `intake` (put),
-`leasing` (lease, renew, settle, transact), `records` (list, put back, counts), `retention` (purge).
+`settings` what can be set, `schema` the tables, `paths` the files, `locks` who may write, `file` all of that as the
+writer has it, `failures` what an error means, `waiters` who waits for a commit, `writer` the thread that commits,
+`reader` the one that reads; then what runs in them: `intake` (put), `leasing` (lease, renew), `settling` (settle,
+transact; `guard` what a handler may do), `filters` and `records` (lists, counts), `put_back`, `retention` (purge).
 """

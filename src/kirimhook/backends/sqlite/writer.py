@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kirimhook.backends.sqlite import intake
-from kirimhook.backends.sqlite.failures import unavailable
+from kirimhook.backends.sqlite.failures import is_storage, unavailable
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.settling import AllRolledBack, HandlerFailed
 from kirimhook.backends.sqlite.waiters import Resolution, Waiters
@@ -204,13 +204,19 @@ def _called(connection: sqlite3.Connection, call: Call) -> Result:
     connection.execute("SAVEPOINT call")
     try:
         value = call.work(connection)
-    except (sqlite3.Error, OSError, InboxUnavailable):
-        raise
     except AllRolledBack as undone:
         raise Outcast(call, undone.error) from undone
     except Exception as error:
+        if is_storage(error) or not connection.in_transaction:
+            raise
         connection.execute("ROLLBACK TO call")
         connection.execute("RELEASE call")
-        return call, None, error.error if isinstance(error, HandlerFailed) else error
+        return call, None, _own(error)
     connection.execute("RELEASE call")
     return call, value, None
+
+
+def _own(error: Exception) -> BaseException:
+    if isinstance(error, HandlerFailed):
+        return error.error
+    return unavailable(error) if isinstance(error, sqlite3.Error) else error
