@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kirimhook.backends import open_inbox
-from kirimhook.backends.sqlite import leasing
+from kirimhook.backends.sqlite import leasing, put_back
 from kirimhook.backends.sqlite.reader import Reader
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.receiver.inbox import Filter, InboxUnavailable
-from kirimhook.receiver.model import Done, EventState, Receipt
+from kirimhook.receiver.model import Done, EventState, Parked, Receipt
 from kirimhook.testing.conformance.bench import ids, settlements
 from tests.backends.inboxes import event, opened, outside, stored_ids, writer_lock_held
 from tests.backends.test_outages import disk_full, lines, no_room
@@ -133,6 +134,31 @@ def test_in_doubt_nothing_is_acknowledged_while_a_reader_keeps_the_log(path: Pat
 
     asyncio.run(play())
     assert stored_ids(path) == ["before", "and"]
+
+
+def test_what_changed_between_the_search_and_the_write_is_not_put_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = put_back.find
+
+    def find(*arguments: Any, **named: Any) -> list[int]:
+        numbers = search(*arguments, **named)
+        with outside(path) as other:
+            other.execute("UPDATE finished SET state = 'done'")
+        return numbers
+
+    async def play() -> None:
+        async with opened(path) as inbox:
+            await inbox.put([event("a")])
+            (lease,) = await inbox.lease(1, 30)
+            await inbox.settle(settlements(lease, Parked("no")))
+            monkeypatch.setattr(put_back, "find", find)
+            assert await inbox.put_back(Filter(states=frozenset({EventState.PARKED}))) == 0
+            stored = await inbox.get(lease.run[0].number)
+            assert stored is not None
+            assert stored.state is EventState.DONE
+
+    asyncio.run(play())
 
 
 def test_a_call_that_cannot_be_done_is_refused_alone(path: Path) -> None:

@@ -214,9 +214,12 @@ def test_a_reader_that_stays_stops_nobody(tmp_path: Path, monkeypatch: pytest.Mo
             await inbox.put([event("a")])
             with outside(path) as other:
                 look(other)
+                statements = traced(inbox)
                 for index in range(20):
                     await inbox.put([event(f"{index}", body=b"x" * 200_000)])
                 assert Path(f"{path}-wal").stat().st_size > 4_000_000
+                tries = [statement for statement in statements if "checkpoint" in statement]
+                assert 2 <= len(tries) <= 9  # each may take as long as a lock is waited for
                 other.execute("ROLLBACK")
             for index in range(20, 60):
                 await inbox.put([event(f"{index}", body=b"x" * 200_000)])
@@ -224,6 +227,16 @@ def test_a_reader_that_stays_stops_nobody(tmp_path: Path, monkeypatch: pytest.Mo
 
     asyncio.run(play())
     assert len(stored_ids(path)) == 61
+
+
+def traced(inbox: Inbox) -> list[str]:
+    """Every statement of the writer from now on."""
+    statements: list[str] = []
+    assert isinstance(inbox, SQLiteInbox)
+    assert inbox._writer is not None
+    assert inbox._writer._file._connection is not None
+    inbox._writer._file._connection.set_trace_callback(statements.append)
+    return statements
 
 
 LONG_LOOK = """
