@@ -105,4 +105,4 @@ def test_no_file_names_a_registry_or_a_place_on_some_machine() -> None:
 
 def test_such_a_place_would_be_found() -> None:
     assert MACHINE.search("cd " + "/work" + "/main")
-    assert not MACHINE.search("a/work/b kirimhook serve/work")
+    assert not MACHINE.search("a/" + "work" + "/b kirimhook serve/work")
