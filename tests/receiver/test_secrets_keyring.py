@@ -155,13 +155,14 @@ def test_it_is_asked_again_on_its_interval() -> None:
     log, manager = Log(), Manager([A], [A], [B])
 
     async def scenario() -> None:
+        before = asyncio.all_tasks()
         keyring = Keyring.from_callable(manager.next, interval=0.001, observer=log.observer)
         await keyring.start()
         await keyring.start()
         await log.seen("secrets_loaded", 2)
         assert values(keyring) == [B]
         await keyring.stop()
-        assert len(asyncio.all_tasks()) == 2  # this scenario and its bound
+        assert asyncio.all_tasks() == before
 
     run(scenario)
 
