@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_network
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from kirimhook.contract.events import Identity
+from kirimhook.contract.events import DOCUMENTED_TYPES, Identity, is_type
+from kirimhook.contract.retry import SCHEDULE
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -101,3 +103,66 @@ def _check_delays(key: str, delays: tuple[float, ...]) -> None:
             raise SettingsError(key, f"must be seconds from 0 to {_YEAR}, not {delay!r}")
     if not delays:
         raise SettingsError(key, "must hold at least one delay")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """How a sender behaves. Raises `SettingsError`, naming the key, for what cannot be.
+
+    Durations are seconds, sizes bytes. The defaults are contract section 4's.
+    """
+
+    catalogue: Annotated[tuple[str, ...], Setting("The event types that exist.")] = DOCUMENTED_TYPES
+    max_event: Annotated[int, Setting("Largest body of a publish.", 1, 256 * _MIB)] = 4 * _MIB
+    max_request: Annotated[int, Setting("Largest body of any other call.", 1, 16 * _MIB)] = 64 * _KIB
+    max_secrets: Annotated[int, Setting("Secrets in force for one subscription.", 1, 32)] = 5
+    writes_per_minute: Annotated[int, Setting("Calls that change something; 0: no limit.", 0)] = 600
+    reads_per_minute: Annotated[int, Setting("Calls that read; 0: no limit.", 0)] = 6000
+    events_per_minute: Annotated[int, Setting("Calls that publish; 0: no limit.", 0)] = 0
+    idempotency_seconds: Annotated[float, Setting("How long an Idempotency-Key is remembered.", 1, _YEAR)] = 86_400.0
+
+    schedule: Annotated[tuple[float, ...], Setting("Seconds before each attempt, the first one first.")] = SCHEDULE
+    attempt_timeout: Annotated[float, Setting("One attempt, from resolving the name to the last byte.", 0.01, 60)] = (
+        10.0
+    )
+    max_response: Annotated[int, Setting("How much of an answer is read, and kept.", 0, _MIB)] = 4 * _KIB
+    ca_bundle: Annotated[str, Setting("Authorities (PEM file) to trust beside the system's; empty: none.")] = ""
+    allow_networks: Annotated[
+        tuple[str, ...], Setting("Networks (CIDR) that are dialled although they are not public.")
+    ] = ()
+    in_flight: Annotated[int, Setting("Attempts under way at one time.", 1, 100_000)] = 2048
+    in_flight_per_endpoint: Annotated[int, Setting("… to one subscription.", 1, 10_000)] = 32
+    held: Annotated[int, Setting("Deliveries leased at one time, those under way included.", 1, 1_000_000)] = 16_384
+    held_per_endpoint: Annotated[int, Setting("… of one subscription.", 1, 100_000)] = 256
+    held_background: Annotated[
+        int, Setting("… of what waits behind its live traffic: held ones, bulk replays.", 1, 100_000)
+    ] = 64
+    held_bytes: Annotated[int, Setting("Bodies in memory at one time.", _MIB)] = 64 * _MIB
+    lease: Annotated[float, Setting("How long a leased delivery is an engine's own without renewal.", 0.1, 3600)] = 30.0
+    poll: Annotated[float, Setting("How often an idle engine looks for work published elsewhere.", 0.001, 60)] = 0.1
+    refresh: Annotated[
+        float, Setting("How soon an engine sees that a subscription was changed elsewhere.", 0.01, 60)
+    ] = 1.0
+    drain_timeout: Annotated[float, Setting("How long a stopping engine waits for its attempts.", 0, 3600)] = 15.0
+
+    disable_after: Annotated[int, Setting("Failed deliveries in a row that disable a subscription.", 1)] = 20
+    held_bound: Annotated[int, Setting("Open deliveries that a disabled subscription may hold.", 0)] = 100_000
+    retention: Annotated[float, Setting("How long a delivery is kept.", 1, 10 * _YEAR)] = 30 * 86_400.0
+    keep_interval: Annotated[float, Setting("Between rounds of retention, deletion and expiry.", 0.01, 86_400)] = 60.0
+    keep_batch: Annotated[int, Setting("Rows of one step of them.", 1, 100_000)] = 1000
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_delays("schedule", self.schedule)
+        for name in self.catalogue:
+            if not isinstance(name, str) or not is_type(name):
+                raise SettingsError("catalogue", f"an event type is noun.verb in [a-z0-9_.], not {name!r}")
+        for network in self.allow_networks:
+            _check_network(network)
+
+
+def _check_network(network: str) -> None:
+    try:
+        ip_network(network)
+    except ValueError as error:
+        raise SettingsError("allow_networks", str(error)) from None

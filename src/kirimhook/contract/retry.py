@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCHEDULE = (0, 10, 30, 120, 600, 3600, 21600, 86400)
 """Seconds to wait before each attempt, the first one first."""
@@ -63,16 +67,18 @@ def jittered(delay: float, draw: float) -> float:
     return delay * (1 - JITTER + 2 * JITTER * draw)
 
 
-def delay_before(attempt: int, draw: float, at_least: float = 0.0) -> float | None:
-    """Seconds between the end of the previous attempt and this one (1-based), or None past the last.
+def delay_before(
+    attempt: int, draw: float, at_least: float = 0.0, schedule: Sequence[float] = SCHEDULE
+) -> float | None:
+    """Seconds between the end of the previous attempt and this one (1-based), or None past the schedule's last.
 
     Raises ValueError for an attempt below 1.
     """
     if attempt < 1:
         raise ValueError("attempts are counted from 1")
-    if attempt > MAX_ATTEMPTS:
+    if attempt > len(schedule):
         return None
-    return max(jittered(SCHEDULE[attempt - 1], draw), at_least)
+    return max(jittered(schedule[attempt - 1], draw), at_least)
 
 
 def classify(status: int | None, retry_after_value: str | None = None, now: float = 0.0) -> Verdict:

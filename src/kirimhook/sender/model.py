@@ -1,0 +1,126 @@
+"""What a sender keeps, and the table of what can become of a delivery. Contract section 4.
+
+Times are milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from kirimhook.contract.resources import DeliveryKind, DeliveryStatus, SubscriptionStatus
+from kirimhook.contract.signature import Secret
+
+__all__ = [
+    "OPEN",
+    "TRANSITIONS",
+    "DeadReason",
+    "DeliveryKind",
+    "DeliveryStatus",
+    "DisabledReason",
+    "Held",
+    "IllegalMove",
+    "Move",
+    "NewEvent",
+    "Rank",
+    "SigningSecret",
+    "SubscriptionStatus",
+    "after",
+]
+
+
+class DisabledReason(StrEnum):
+    """Why a subscription is disabled."""
+
+    MANUAL = "manual"
+    CONSECUTIVE_FAILURES = "consecutive_failures"
+    GONE = "gone"
+
+
+class DeadReason(StrEnum):
+    """Why a delivery is a dead letter."""
+
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    REJECTED = "rejected"
+    """A 4xx that another attempt would get again."""
+    GONE = "gone"
+    HELD_FULL = "held_full"
+    """Its subscription was disabled, and held as many as it may."""
+    DISCARDED = "discarded"
+    """Held, and given up when its subscription was enabled again."""
+    SUBSCRIPTION_DELETED = "subscription_deleted"
+    EXPIRED = "expired"
+    """Still open at the end of its retention."""
+
+
+class Held(StrEnum):
+    """What becomes of the held deliveries of a subscription that is enabled again."""
+
+    DELIVER = "deliver"
+    DISCARD = "discard"
+
+
+class Move(StrEnum):
+    """What can happen to a delivery."""
+
+    SUCCEED = "succeed"
+    """A 2xx."""
+    FAIL = "fail"
+    """An attempt failed, and another is due."""
+    GIVE_UP = "give up"
+    """An attempt failed, and none follows."""
+    DROP = "drop"
+    """Without an attempt: held too many, discarded, deleted, expired."""
+
+
+TRANSITIONS: dict[tuple[DeliveryStatus, Move], DeliveryStatus] = {
+    (DeliveryStatus.PENDING, Move.SUCCEED): DeliveryStatus.SUCCEEDED,
+    (DeliveryStatus.PENDING, Move.FAIL): DeliveryStatus.FAILED,
+    (DeliveryStatus.PENDING, Move.GIVE_UP): DeliveryStatus.DEAD,
+    (DeliveryStatus.PENDING, Move.DROP): DeliveryStatus.DEAD,
+    (DeliveryStatus.FAILED, Move.SUCCEED): DeliveryStatus.SUCCEEDED,
+    (DeliveryStatus.FAILED, Move.FAIL): DeliveryStatus.FAILED,
+    (DeliveryStatus.FAILED, Move.GIVE_UP): DeliveryStatus.DEAD,
+    (DeliveryStatus.FAILED, Move.DROP): DeliveryStatus.DEAD,
+}
+
+OPEN = frozenset(status for status, _ in TRANSITIONS)
+"""The statuses that a delivery can still leave. Every open delivery has a row in the queue, and no other has."""
+
+
+class IllegalMove(Exception):
+    """A move that `TRANSITIONS` does not have."""
+
+
+def after(status: DeliveryStatus, move: Move) -> DeliveryStatus:
+    """The status that `move` leads to. Raises `IllegalMove`."""
+    try:
+        return TRANSITIONS[status, move]
+    except KeyError:
+        raise IllegalMove(f"a delivery that is {status} cannot {move}") from None
+
+
+class Rank(IntEnum):
+    """Which deliveries of one subscription go first: live traffic, then what was held or asked for in bulk."""
+
+    LIVE = 0
+    BACKGROUND = 1
+
+
+class NewEvent(NamedTuple):
+    """An event to publish, its body as it will travel."""
+
+    source: str
+    """`meta` or `kirim`."""
+    event_id: str
+    type: str
+    body: bytes
+    livemode: bool = True
+
+
+class SigningSecret(NamedTuple):
+    """A secret in force, opened."""
+
+    id: str
+    secret: Secret
+    expires_at: int | None
