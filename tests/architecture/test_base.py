@@ -11,8 +11,12 @@ from tests.architecture.tree import SRC, module_name, sources
 NEEDS_MORE = (
     "kirimhook.__main__",
     "kirimhook.cli.",
+    "kirimhook.migrations",
+    "kirimhook.sender",
     "kirimhook.serving",
     "kirimhook.testing.devca",
+    "kirimhook.testing.endpoint",
+    "kirimhook.testing.postgres",
     "kirimhook.testing.plugin",
     "kirimhook.testing.conformance",
 )
