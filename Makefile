@@ -27,7 +27,7 @@ check: .venv/.ready ## ruff, mypy --strict, import rules
 	@$(BIN)/mypy --no-error-summary $(TYPED)
 	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log; exit 1; }
 
-bench: .venv/.ready ## durable acks and drain rate against a bare server; writes benchmarks/results/
+bench: .venv/.bench-ready ## acks, drains and deliveries against bare loops and Celery; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
 
 fuzz: .venv/.fuzz-ready ## coverage-guided fuzzing, FUZZ_RUNS executions of each target
@@ -47,6 +47,10 @@ clean: ## remove .venv, caches and build output
 	@echo "installing from requirements/dev.lock"
 	@$(PIP) -r requirements/dev.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.bench-ready: requirements/bench.lock .venv/.ready
+	@$(PIP) -r requirements/bench.lock
 	@touch $@
 
 .venv/.fuzz-ready: requirements/fuzz.lock .venv/.ready

@@ -47,6 +47,7 @@ def test_the_base_package_requires_nothing() -> None:
             requirements(*PROJECT["project"]["optional-dependencies"].values(), PROJECT["dependency-groups"]["dev"]),
         ),
         ("fuzz.lock", requirements(PROJECT["dependency-groups"]["fuzz"])),
+        ("bench.lock", requirements(PROJECT["dependency-groups"]["bench"])),
     ],
 )
 def test_the_lock_holds_every_requirement(lock: str, wanted: list[Requirement]) -> None:
@@ -55,6 +56,14 @@ def test_the_lock_holds_every_requirement(lock: str, wanted: list[Requirement]) 
     for requirement in wanted:
         have = versions.get(canonicalize_name(requirement.name), set())
         assert any(requirement.specifier.contains(version) for version in have), str(requirement)
+
+
+def test_what_is_installed_for_the_benchmarks_replaces_nothing_of_the_gate() -> None:
+    gate, bench = (locked(ROOT / "requirements" / lock) for lock in ("dev.lock", "bench.lock"))
+    assert {name: bench[name] for name in gate.keys() & bench.keys()} == {
+        name: gate[name] for name in gate.keys() & bench.keys()
+    }
+    assert "requests" in gate.keys() & bench.keys(), "or this compares nothing"
 
 
 @pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.lock")), ids=lambda lock: lock.name)
