@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 
 from kirimhook.receiver.inbox import InboxUnavailable
-
-REASONS = {
-    sqlite3.SQLITE_FULL: "disk_full",
-    sqlite3.SQLITE_BUSY: "locked",
-    sqlite3.SQLITE_LOCKED: "locked",
-    sqlite3.SQLITE_READONLY: "read_only",
-    sqlite3.SQLITE_CORRUPT: "corrupt",
-    sqlite3.SQLITE_NOTADB: "corrupt",
-    sqlite3.SQLITE_IOERR: "io_error",
-    sqlite3.SQLITE_CANTOPEN: "cannot_open",
-    sqlite3.SQLITE_PERM: "cannot_open",
-}
-OS_REASONS = {
-    errno.ENOSPC: "disk_full",
-    errno.EDQUOT: "disk_full",
-    errno.EROFS: "read_only",
-    errno.EACCES: "cannot_open",
-    errno.EPERM: "cannot_open",
-    errno.ENOENT: "cannot_open",
-    errno.ENOTDIR: "cannot_open",
-    errno.EEXIST: "cannot_open",
-    errno.EISDIR: "cannot_open",
-}
-PRIMARY_CODE = 0xFF
-"""SQLite's extended codes keep the primary one in the low byte."""
-
-
-def is_storage(error: BaseException) -> bool:
-    """Whether the storage failed, and not the statement."""
-    return isinstance(error, sqlite3.Error) and _code(error) in REASONS
+from kirimhook.sqlite_file.reasons import reason
 
 
 def unavailable(error: Exception) -> InboxUnavailable:
-    """The same trouble in the port's words, a new one for each waiter, who will raise it.
-
-    An unknown one is `storage_error`, never something milder.
-    """
+    """The same trouble in the port's words, a new one for each waiter, who will raise it."""
     if isinstance(error, InboxUnavailable):
         return InboxUnavailable(error.reason, error.detail, error.retry_after)
-    if isinstance(error, sqlite3.Error):
-        found = InboxUnavailable(REASONS.get(_code(error), "storage_error"), str(error))
-    elif isinstance(error, OSError):
-        found = InboxUnavailable(OS_REASONS.get(error.errno or 0, "io_error"), str(error))
-    else:
-        found = InboxUnavailable("storage_error", repr(error))
+    detail = str(error) if isinstance(error, sqlite3.Error | OSError) else repr(error)
+    found = InboxUnavailable(reason(error), detail)
     found.__cause__ = error
     return found
-
-
-def _code(error: sqlite3.Error) -> int:
-    """-1 for an error of Python's module, not of SQLite itself."""
-    return int(getattr(error, "sqlite_errorcode", -1)) & PRIMARY_CODE

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 from kirimhook.backends.sqlite import intake
 from kirimhook.backends.sqlite.failures import unavailable
-from kirimhook.backends.sqlite.locks import NoLock, WriterLock
-from kirimhook.backends.sqlite.paths import (
+from kirimhook.backends.sqlite.schema import connect, prepare
+from kirimhook.backends.sqlite.settings import SQLiteSettings
+from kirimhook.observe import Observer
+from kirimhook.receiver.inbox import InboxUnavailable
+from kirimhook.sqlite_file.locks import NoLock, WriterLock
+from kirimhook.sqlite_file.paths import (
     Identity,
     identity,
     is_writable,
@@ -18,10 +22,6 @@ from kirimhook.backends.sqlite.paths import (
     sidecars,
     size,
 )
-from kirimhook.backends.sqlite.schema import connect, prepare
-from kirimhook.backends.sqlite.settings import SQLiteSettings
-from kirimhook.observe import Observer
-from kirimhook.receiver.inbox import InboxUnavailable
 
 LOG_LIMIT = 64 * 1024 * 1024
 """Bytes; the schema's `journal_size_limit` cuts the log to it when it begins anew."""

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from kirimhook.backends.sqlite.failures import unavailable
-from kirimhook.backends.sqlite.paths import Identity, identity
 from kirimhook.backends.sqlite.schema import connect
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.receiver.inbox import InboxUnavailable
+from kirimhook.sqlite_file.paths import Identity, identity
 
 T = TypeVar("T")
 

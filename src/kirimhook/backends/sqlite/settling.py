@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from kirimhook.backends.sqlite.failures import is_storage
 from kirimhook.backends.sqlite.guard import GuardedTransaction, NotInTransaction
 from kirimhook.receiver.inbox import Transaction
 from kirimhook.receiver.model import (
@@ -28,6 +27,7 @@ from kirimhook.receiver.model import (
     Unhandled,
     after,
 )
+from kirimhook.sqlite_file.reasons import is_storage
 
 ROWS = """
 SELECT number, lane, visible_at, token, attempts, crashes, reason FROM queue

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kirimhook.backends.sqlite import intake
-from kirimhook.backends.sqlite.failures import is_storage, unavailable
+from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.settling import AllRolledBack, HandlerFailed
 from kirimhook.backends.sqlite.waiters import Resolution, Waiters
 from kirimhook.observe import Observer
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
+from kirimhook.sqlite_file.reasons import is_storage
 
 MOST_ENTRIES = 512
 """Entries of one transaction."""

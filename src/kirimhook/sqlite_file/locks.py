@@ -11,7 +11,7 @@ import fcntl
 import os
 from types import TracebackType
 
-from kirimhook.backends.sqlite.paths import identity, make_folder
+from kirimhook.sqlite_file.paths import identity, make_folder
 
 
 class WriterLock:

@@ -1,4 +1,4 @@
-"""The files of an inbox: `inbox.db`, and beside it SQLite's `-wal` and `-shm` and our `-lock` and `-turn`.
+"""The files of a database: `inbox.db`, say, and beside it SQLite's `-wal` and `-shm` and our `-lock` and `-turn`.
 
 They may hold customers' messages, so they are made for their owner only.
 """

@@ -1,0 +1,2 @@
+"""What several processes need to share one SQLite file: `paths` its files, `locks` who may write, `reasons` what an
+error means."""
