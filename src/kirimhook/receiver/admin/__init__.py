@@ -1,5 +1,5 @@
-"""The admin port: health, readiness, metrics and status of all processes of one `serve` or `work`.
+"""What the admin port says of a receiver: secrets, clock, inbox, worker.
 
-`report` what one process says of itself and what they say together, `reporter` how it knows, `readiness`
-what keeps it from being ready, `exposition` the metrics, `status` the JSON, `app` the ASGI application.
+`report` what one process says of itself and what they say together, `reporter` how it knows, `view` what it adds to
+the pages of `kirimhook.admin`, `app` the ASGI application.
 """

@@ -1,87 +1,22 @@
-"""The admin port's ASGI application: four pages, read only. Mount it nowhere public: it asks for no password."""
+"""The admin port of a receiver."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from kirimhook.receiver.admin.readiness import problems
-from kirimhook.receiver.admin.status import status
+from kirimhook.admin import app
+from kirimhook.receiver.admin.view import ReceiverView
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kirimhook.receiver.admin.report import Fleet
-    from kirimhook.receiver.asgi import Send
-    from kirimhook.receiver.bodies import Message, Receive
 
-JSON = b"application/json"
-TEXT = b"text/plain; charset=utf-8"
+__all__ = ["AdminApp"]
 
 
-class Page(NamedTuple):
-    """A reply, ready to be written."""
-
-    status: int
-    content_type: bytes
-    body: bytes
-    more: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class AdminApp:
-    """`/healthz`, `/readyz`, `/metrics`, `/status`; GET and HEAD."""
+class AdminApp(app.AdminApp):
+    """`/healthz`, `/readyz`, `/metrics`, `/status` of a receiver."""
 
     def __init__(self, fleet: Callable[[], Awaitable[Fleet]], version: str) -> None:
-        self._fleet = fleet
-        self._version = version
-        self._pages = {
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/metrics": self._metrics,
-            "/status": self._status,
-        }
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's shape
-        if scope["type"] != "http":
-            raise ValueError(f"the admin port speaks HTTP, not {scope['type']}")
-        page = await self._page(scope)
-        headers = [
-            (b"content-type", page.content_type),
-            (b"content-length", str(len(page.body)).encode()),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            *page.more,
-        ]
-        await send({"type": "http.response.start", "status": page.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})
-
-    async def _page(self, scope: Message) -> Page:
-        make = self._pages.get(scope["path"])
-        if make is None:
-            return Page(404, TEXT, f"not found; here are: {' '.join(self._pages)}\n".encode())
-        if scope["method"] not in {"GET", "HEAD"}:
-            return Page(405, TEXT, b"method not allowed\n", ((b"allow", b"GET, HEAD"),))
-        return await make(scope)
-
-    async def _healthz(self, scope: Message) -> Page:  # noqa: ARG002
-        """The process is alive: it answers. Asks nobody else."""
-        return Page(200, TEXT, b"ok\n")
-
-    async def _readyz(self, scope: Message) -> Page:  # noqa: ARG002
-        found = problems(await self._fleet())
-        body = _json({"ready": not found, "problems": [problem._asdict() for problem in found]})
-        return Page(503 if found else 200, JSON, body)
-
-    async def _metrics(self, scope: Message) -> Page:
-        from kirimhook.receiver.admin.exposition import exposition
-
-        accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
-        body, content_type = exposition(await self._fleet(), self._version, accept)
-        return Page(200, content_type.encode(), body)
-
-    async def _status(self, scope: Message) -> Page:  # noqa: ARG002
-        return Page(200, JSON, _json(status(await self._fleet(), self._version)))
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, indent=2).encode() + b"\n"
+        super().__init__(fleet, version, ReceiverView())

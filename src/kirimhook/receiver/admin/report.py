@@ -1,14 +1,17 @@
-"""What one process says of itself, and what all processes of one `serve` say together. Plain data."""
+"""What one process of a receiver says of itself, and what all of them say together. Plain data."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
-from kirimhook.observe import Meter, Snapshot, merge
+from kirimhook.admin import report
+from kirimhook.admin.report import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+__all__ = ["Fleet", "InboxReport", "ProcessReport", "SecretUse", "Totals", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +34,13 @@ class InboxReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What the process takes of the machine; None where the system does not say."""
+class ProcessReport(report.ProcessReport):
+    """One process."""
 
-    cpu_seconds: float
-    resident_bytes: int | None
-    open_files: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessReport:
-    """One process. Times are unix seconds."""
-
-    pid: int
-    started_at: float
     receives: bool
     """It answers webhooks; one that only works needs no secrets."""
     works: bool
     worker_failed: bool
-    storage_problem: str | None
     inbox: InboxReport | None
     """None when the storage could not be asked."""
     secrets: tuple[SecretUse, ...]
@@ -57,14 +48,9 @@ class ProcessReport:
     """Why the source of secrets is not being followed; the last good list stays in force."""
     clock_offset: float | None
     """Seconds our clock is ahead, by the signatures; None while nothing says that it is off."""
-    usage: Usage
-    snapshot: Snapshot
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ProcessReport:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `to_json` gave. Raises KeyError or TypeError for anything else."""
         inbox = data["inbox"]
         return cls(
@@ -78,48 +64,24 @@ class ProcessReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """What several processes counted. Those that ended count on, so that no counter goes back."""
+class Totals(report.Totals):
+    """What several processes counted, their secrets included."""
 
-    snapshot: Snapshot = field(default_factory=lambda: Meter().snapshot())
     secrets: Mapping[str, SecretUse] = field(default_factory=dict)
-    cpu_seconds: float = 0.0
 
-    def plus(self, reports: Iterable[ProcessReport]) -> Totals:
+    def plus(self, reports: Iterable[ProcessReport]) -> Self:
         reports = list(reports)
         secrets = dict(self.secrets)
-        for use in (use for report in reports for use in report.secrets):
+        for use in (use for process in reports for use in process.secrets):
             secrets[use.fingerprint] = _together(secrets.get(use.fingerprint), use)
-        return Totals(
-            merge([self.snapshot, *(report.snapshot for report in reports)]),
-            secrets,
-            self.cpu_seconds + sum(report.usage.cpu_seconds for report in reports),
-        )
-
-    def plus_ended(self, report: ProcessReport) -> Totals:
-        """With a process that is no more: it counted, but it holds and runs nothing now."""
-        return self.plus([replace(report, snapshot={**report.snapshot, "gauges": {}})])
+        return replace(report.Totals.plus(self, reports), secrets=secrets)
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """All processes of one `serve`, at one moment."""
+class Fleet(report.Fleet[ProcessReport, Totals]):
+    """All processes of one `serve` or `work`, at one moment."""
 
-    started_at: float
-    now: float
-    expected: int
-    """How many there should be."""
-    processes: tuple[ProcessReport, ...]
     ended: Totals = field(default_factory=Totals)
-    """What processes counted that are no more."""
-    restarts: int = 0
-    silent: int = 0
-    """How many of `processes` did not answer in time: what they said last stands for them."""
-    stopping: bool = False
-
-    @property
-    def totals(self) -> Totals:
-        return self.ended.plus(self.processes)
 
     @property
     def inbox(self) -> InboxReport | None:

@@ -6,12 +6,11 @@ import asyncio
 import logging
 import os
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kirimhook.admin.report import usage
 from kirimhook.observe import Meter, Observer
-from kirimhook.receiver.admin.report import InboxReport, ProcessReport, SecretUse, Usage
+from kirimhook.receiver.admin.report import InboxReport, ProcessReport, SecretUse
 from kirimhook.receiver.inbox import Inbox, InboxUnavailable
 from kirimhook.receiver.model import Receipt
 
@@ -29,7 +28,6 @@ FAILURE_LASTS = 30.0
 OVERLOAD = frozenset({"queue_full"})
 """Reasons that say nothing against the storage itself."""
 
-_PROC = Path("/proc/self")
 _ACKED = tuple(receipt.value for receipt in Receipt)
 
 
@@ -107,7 +105,7 @@ class Reporter:
             secrets=tuple(SecretUse(**use) for use in receiver.keyring.status()) if receiver else (),
             secrets_problem=receiver.keyring.problem if receiver else None,
             clock_offset=receiver.clock_offset() if receiver else None,
-            usage=_usage(),
+            usage=usage(),
             snapshot=self._meter.snapshot(),
         )
 
@@ -131,11 +129,3 @@ class Reporter:
             self._probed_at = time.monotonic()
         states = {state.value: count for state, count in stats.counts.items()}
         return None, InboxReport(states, stats.paused, stats.oldest_waiting, stats.bytes)
-
-
-def _usage() -> Usage:
-    resident = files = None
-    with suppress(OSError, ValueError, IndexError):  # only Linux has /proc
-        resident = int((_PROC / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        files = sum(1 for _ in (_PROC / "fd").iterdir())
-    return Usage(time.process_time(), resident, files)

@@ -1,0 +1,113 @@
+"""The admin port's ASGI application: four pages, read only. Mount it nowhere public: it asks for no password."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from kirimhook.admin.status import status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+
+    from prometheus_client import Metric as Family
+
+    from kirimhook.admin.problem import Problem
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+SENDERS = "kirimhook_sender_"
+"""What the names of a sender's metrics begin with; all others are a receiver's."""
+SHARED = frozenset({"kirimhook_connections", "kirimhook_connections_cut_total"})
+"""But for these: both halves serve connections."""
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+
+
+class View(Protocol):
+    """What one half adds to the pages. The fleets and reports are those of that half."""
+
+    def owns(self, metric: str) -> bool:
+        """Whether this metric of the table is one of this half's."""
+        ...
+
+    def problems(self, fleet: Any) -> list[Problem]: ...
+
+    def observed(self, fleet: Any) -> Iterable[Family]:
+        """Metrics that are looked up when they are asked for."""
+        ...
+
+    def status(self, fleet: Any) -> Mapping[str, Any]: ...
+
+    def process_status(self, report: Any) -> Mapping[str, Any]: ...
+
+
+class Page(NamedTuple):
+    """A reply, ready to be written."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+    more: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class AdminApp:
+    """`/healthz`, `/readyz`, `/metrics`, `/status`; GET and HEAD."""
+
+    def __init__(self, fleet: Callable[[], Awaitable[Any]], version: str, view: View) -> None:
+        self._fleet = fleet
+        self._version = version
+        self._view = view
+        self._pages = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/status": self._status,
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's shape
+        if scope["type"] != "http":
+            raise ValueError(f"the admin port speaks HTTP, not {scope['type']}")
+        page = await self._page(scope)
+        headers = [
+            (b"content-type", page.content_type),
+            (b"content-length", str(len(page.body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            *page.more,
+        ]
+        await send({"type": "http.response.start", "status": page.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})
+
+    async def _page(self, scope: Message) -> Page:
+        make = self._pages.get(scope["path"])
+        if make is None:
+            return Page(404, TEXT, f"not found; here are: {' '.join(self._pages)}\n".encode())
+        if scope["method"] not in {"GET", "HEAD"}:
+            return Page(405, TEXT, b"method not allowed\n", ((b"allow", b"GET, HEAD"),))
+        return await make(scope)
+
+    async def _healthz(self, scope: Message) -> Page:  # noqa: ARG002
+        """The process is alive: it answers. Asks nobody else."""
+        return Page(200, TEXT, b"ok\n")
+
+    async def _readyz(self, scope: Message) -> Page:  # noqa: ARG002
+        found = self._view.problems(await self._fleet())
+        body = _json({"ready": not found, "problems": [problem._asdict() for problem in found]})
+        return Page(503 if found else 200, JSON, body)
+
+    async def _metrics(self, scope: Message) -> Page:
+        from kirimhook.admin.exposition import exposition
+
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+        body, content_type = exposition(await self._fleet(), self._version, self._view, accept)
+        return Page(200, content_type.encode(), body)
+
+    async def _status(self, scope: Message) -> Page:  # noqa: ARG002
+        return Page(200, JSON, _json(status(await self._fleet(), self._version, self._view)))
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2).encode() + b"\n"
