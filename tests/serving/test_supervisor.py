@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kirimhook.serving.options import Options, ServeError
+from kirimhook.serving.receiving import Receiving
 from kirimhook.serving.supervisor import Backoff, supervise
 from kirimhook.settings import ReceiverSettings
 
@@ -72,7 +73,7 @@ def births(tmp_path: Path) -> Path:
 def run(program: str, births: Path, processes: int = 1, drain: float = 20.0) -> int:
     settings = ReceiverSettings(drain_timeout=drain)
     options = Options("sqlite:///never-opened.db", processes=processes, settings=settings)
-    return supervise(options, [sys.executable, "-c", program, str(births)], QUICK)
+    return supervise(Receiving(options), [sys.executable, "-c", program, str(births)], QUICK)
 
 
 def test_a_first_child_that_does_not_serve_ends_it_without_another_try(births: Path) -> None:

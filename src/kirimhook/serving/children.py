@@ -6,20 +6,24 @@ import asyncio
 import contextlib
 import os
 import socket
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from kirimhook.receiver.admin.report import ProcessReport
 from kirimhook.serving.control import VARIABLE, Channel, Order, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kirimhook.admin.report import ProcessReport
+
+    Read = Callable[[Mapping[str, Any]], ProcessReport]
 
 
 class Child:
     """One process; it runs once. `last` is what it reported last, until it is gone and after."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, read: Read) -> None:
         self._process = process
+        self._read = read
         self._channel = channel
         self._reports = asyncio.Condition()
         self._heard = 0
@@ -29,8 +33,8 @@ class Child:
         self.last: ProcessReport | None = None
 
     @classmethod
-    async def start(cls, command: Sequence[str], listening: socket.socket | None) -> Self:
-        """Run `command`, which finds its descriptors in the environment. Raises OSError."""
+    async def start(cls, command: Sequence[str], listening: socket.socket | None, read: Read) -> Self:
+        """Run `command`, which finds its descriptors in the environment; `read` its reports. Raises OSError."""
         ours, theirs = socket.socketpair()
         given = [theirs.fileno(), listening.fileno() if listening is not None else -1]
         with theirs:
@@ -40,7 +44,7 @@ class Child:
                 pass_fds=[number for number in given if number >= 0],
                 env={**os.environ, VARIABLE: ",".join(map(str, given))},
             )
-        return cls(process, await Channel.over(ours))
+        return cls(process, await Channel.over(ours), read)
 
     @property
     def pid(self) -> int:
@@ -108,6 +112,6 @@ class Child:
 
     async def _note(self, report: dict[str, object]) -> None:
         async with self._reports:
-            self.last = ProcessReport.from_json(report)
+            self.last = self._read(report)
             self._heard += 1
             self._reports.notify_all()

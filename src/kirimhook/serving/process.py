@@ -6,65 +6,35 @@ import asyncio
 import gc
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from kirimhook import __version__
-from kirimhook.observe import Observer
-from kirimhook.receiver.admin.app import AdminApp
-from kirimhook.receiver.admin.report import Fleet
 from kirimhook.serving.control import Channel, Order, Word
-from kirimhook.serving.listening import (
-    Listener,
-    address_of,
-    admin_server,
-    allow_connections,
-    check_certificate,
-    open_socket,
-)
-from kirimhook.serving.service import Service
+from kirimhook.serving.listening import Listener, admin_server
 from kirimhook.serving.signals import Signals, obey_parent
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from kirimhook.receiver.hooks import Hooks
+    from kirimhook.admin.app import AdminApp
+    from kirimhook.admin.report import AnyFleet
     from kirimhook.serving.control import Inherited
-    from kirimhook.serving.options import Options
+    from kirimhook.serving.plan import Plan, Service
 
-PLAIN_HINT = "plain HTTP: put a proxy with TLS in front, or give --tls-cert and --tls-key"
 SWITCH = 0.0005
 """Seconds a thread may keep Python to itself. With the usual 5 ms, a handler that computes stops the acks."""
-LOST_HINT = "this inbox loses events with the process, or with the power: not for production"
 
 
-class Sockets(NamedTuple):
-    """What a whole `serve` listens on."""
-
-    public: socket.socket | None
-    admin: socket.socket | None
-
-
-def open_sockets(options: Options) -> Sockets:
-    """Bound once, before anything starts, so that what cannot be had is said at once. Raises `ServeError`."""
-    if options.listen is not None:
-        allow_connections(options.limits.connections)
-        if options.listen.tls is not None:
-            check_certificate(options.listen.tls)
-    public = open_socket(options.listen.address) if options.listen is not None else None
-    return Sockets(public, open_socket(options.admin) if options.admin is not None else None)
-
-
-def run_alone(options: Options, hooks: Hooks) -> int:
+def run_alone(plan: Plan, make: Callable[[], Service]) -> int:
     """Serve until told to stop; the exit code. Raises `ServeError`."""
-    return _run(_alone(options, hooks))
+    return _run(_alone(plan, make))
 
 
-def run_as_child(options: Options, hooks: Hooks, given: Inherited) -> int:
+def run_as_child(make: Callable[[], Service], given: Inherited) -> int:
     """Serve until the supervisor says so, or is gone. Raises `ServeError`."""
-    return _run(_as_child(options, hooks, given))
+    return _run(_as_child(make, given))
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
@@ -74,36 +44,36 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
         return runner.run(main)
 
 
-async def _alone(options: Options, hooks: Hooks) -> int:
+async def _alone(plan: Plan, make: Callable[[], Service]) -> int:
     refreshing = Refreshing()
     signals = Signals(refreshing)
-    sockets = open_sockets(options)
-    service = Service(options, hooks)
+    sockets = plan.open_sockets()
+    service = make()
     refreshing.refresh = service.refresh
     began = time.time()
 
-    async def fleet() -> Fleet:
+    async def fleet() -> AnyFleet:
         report = await service.report()
-        return Fleet(began, time.time(), 1, (report,), stopping=signals.stopping.is_set())
+        return plan.fleet(began, time.time(), 1, (report,), plan.totals, stopping=signals.stopping.is_set())
 
     await service.start(sockets.public)
-    admin = await start_admin(sockets.admin, fleet)
-    tell_started(service.observer, options, sockets, durable=service.durable)
+    admin = await start_admin(sockets.admin, plan.admin(fleet))
+    plan.tell_started(service.observer, sockets, service)
     await signals.stopping.wait()
-    service.observer.event("serve_stopping", signal=signals.stopped_by)
+    plan.tell_stopping(service.observer, signals.stopped_by)
     await service.stop()
     if admin is not None:
         await admin.stop()
-    service.observer.event("serve_stopped")
+    plan.tell_stopped(service.observer)
     return 0
 
 
-async def _as_child(options: Options, hooks: Hooks, given: Inherited) -> int:
+async def _as_child(make: Callable[[], Service], given: Inherited) -> int:
     stopping = asyncio.Event()
     refreshing = Refreshing()
     obey_parent(stopping.set, refreshing)
     channel = await Channel.over(given.control)
-    service = Service(options, hooks)
+    service = make()
     refreshing.refresh = service.refresh
     await service.start(given.listening)
     channel.say({"is": Word.READY})
@@ -152,25 +122,9 @@ class Refreshing:
             await self.refresh()
 
 
-async def start_admin(bound: socket.socket | None, fleet: Callable[[], Awaitable[Fleet]]) -> Listener | None:
+async def start_admin(bound: socket.socket | None, app: AdminApp) -> Listener | None:
     if bound is None:
         return None
-    listener = Listener(admin_server(AdminApp(fleet, __version__)))
+    listener = Listener(admin_server(app))
     await listener.start(bound)
     return listener
-
-
-def tell_started(observer: Observer, options: Options, sockets: Sockets, *, durable: bool = True) -> None:
-    """The line that says where it listens: for people, and for whoever started it on port 0."""
-    fields: dict[str, Any] = {}
-    hints = [] if durable else [LOST_HINT]
-    if options.listen is not None and sockets.public is not None:
-        address, tls = address_of(sockets.public), options.listen.tls is not None
-        fields |= {"url": address.url("https" if tls else "http", options.listen.path), "tls": tls}
-        fields |= {"host": address.host, "port": address.port, "path": options.listen.path}
-        hints += [] if tls else [PLAIN_HINT]
-    if sockets.admin is not None:
-        address = address_of(sockets.admin)
-        fields |= {"admin_url": address.url("http"), "admin_port": address.port}
-    fields |= {"processes": options.processes, "worker": options.work}
-    observer.event("serve_started", **fields, hint="; ".join(hints) or None)

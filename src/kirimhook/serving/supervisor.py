@@ -1,6 +1,6 @@
 """Several processes on one socket: started, restarted when they crash, stopped together, and totalled.
 
-The supervisor runs no user's code and opens no inbox: it has nothing of its own that could fail.
+The supervisor runs no user's code and opens no storage: it has nothing of its own that could fail.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kirimhook.observe import Observer
-from kirimhook.receiver.admin.report import Fleet, Totals
 from kirimhook.serving.children import Child
-from kirimhook.serving.options import Options, ServeError
-from kirimhook.serving.process import open_sockets, start_admin, tell_started
+from kirimhook.serving.options import ServeError
+from kirimhook.serving.process import start_admin
 from kirimhook.serving.server import DRAIN
 from kirimhook.serving.signals import Signals
 
 if TYPE_CHECKING:
+    from kirimhook.admin.report import AnyFleet
     from kirimhook.serving.listening import Listener
+    from kirimhook.serving.plan import Plan
 
 ANSWER = 1.5
 """Seconds a child has to report before what it said last stands for it."""
@@ -55,21 +56,21 @@ class Slot:
         """Of these, in a row, that never served."""
 
 
-def supervise(options: Options, command: Sequence[str], backoff: Backoff | None = None) -> int:
-    """Run `command` `options.processes` times until told to stop; the exit code. Raises `ServeError`."""
-    return asyncio.run(Supervisor(options, command, backoff or Backoff()).run())
+def supervise(plan: Plan, command: Sequence[str], backoff: Backoff | None = None) -> int:
+    """Run `command` `plan.processes` times until told to stop; the exit code. Raises `ServeError`."""
+    return asyncio.run(Supervisor(plan, command, backoff or Backoff()).run())
 
 
 class Supervisor:
     """Runs once."""
 
-    def __init__(self, options: Options, command: Sequence[str], backoff: Backoff) -> None:
-        self._options = options
+    def __init__(self, plan: Plan, command: Sequence[str], backoff: Backoff) -> None:
+        self._plan = plan
         self._command = command
         self._backoff = backoff
         self._observer = Observer()
-        self._slots = [Slot() for _ in range(options.processes)]
-        self._ended = Totals()
+        self._slots = [Slot() for _ in range(plan.processes)]
+        self._ended = plan.totals
         self._restarts = 0
         self._began = time.time()
         self._failure = ""
@@ -77,14 +78,14 @@ class Supervisor:
     async def run(self) -> int:
         self._signals = Signals(self._refresh, self._end_now)
         self._stopping = self._signals.stopping
-        self._sockets = open_sockets(self._options)
+        self._sockets = self._plan.open_sockets()
         keeping: list[asyncio.Task[None]] = []
         admin: Listener | None = None
         try:
             keeping = await self._start_all()
-            admin = await start_admin(self._sockets.admin, self._fleet)
+            admin = await start_admin(self._sockets.admin, self._plan.admin(self._fleet))
             if keeping:
-                tell_started(self._observer, self._options, self._sockets)
+                self._plan.tell_started(self._observer, self._sockets, None)
             await self._stopping.wait()
         finally:
             clean = await self._stop_all(keeping)
@@ -92,11 +93,11 @@ class Supervisor:
                 await admin.stop()
         if self._failure:
             raise ServeError(self._failure)
-        self._observer.event("serve_stopped")
+        self._plan.tell_stopped(self._observer)
         return 0 if clean else 1
 
     async def _start_all(self) -> list[asyncio.Task[None]]:
-        """The first alone: what is wrong with the command is then said once, and the inbox is made once."""
+        """The first alone: what is wrong with the command is then said once, and the storage is made once."""
         for slots in (self._slots[:1], self._slots[1:]):
             await asyncio.gather(*(self._start(slot) for slot in slots))
             ready = asyncio.gather(*(slot.child.ready() for slot in slots if slot.child is not None))
@@ -108,7 +109,7 @@ class Supervisor:
         return [asyncio.create_task(self._keep(slot)) for slot in self._slots]
 
     async def _start(self, slot: Slot) -> None:
-        slot.child = await Child.start(self._command, self._sockets.public)
+        slot.child = await Child.start(self._command, self._sockets.public, self._plan.read_report)
         self._observer.event("process_started", child=slot.child.pid)
         if self._stopping.is_set():
             slot.child.stop()
@@ -150,7 +151,7 @@ class Supervisor:
 
     async def _stop_all(self, keeping: list[asyncio.Task[None]]) -> bool:
         """Whether every child drained by itself, within its bounds."""
-        self._observer.event("serve_stopping", signal=self._signals.stopped_by or None)
+        self._plan.tell_stopping(self._observer, self._signals.stopped_by or None)
         self._stopping.set()
         if self._sockets.public is not None:
             self._sockets.public.close()  # or new connections would queue up with nobody to take them
@@ -167,7 +168,7 @@ class Supervisor:
     async def _wait_for(self, children: list[Child]) -> bool:
         if not children:
             return True
-        bound = max(DRAIN, self._options.settings.drain_timeout) + MARGIN
+        bound = max(DRAIN, self._plan.drain) + MARGIN
         waiting = [asyncio.create_task(child.ended()) for child in children]
         _, late = await asyncio.wait(waiting, timeout=bound)
         if late:
@@ -188,15 +189,15 @@ class Supervisor:
                 slot.child.kill()
         os._exit(code)
 
-    async def _fleet(self) -> Fleet:
+    async def _fleet(self) -> AnyFleet:
         asked = [slot.child for slot in self._slots if slot.child is not None]
         answered = dict(zip(asked, await asyncio.gather(*(child.ask(ANSWER) for child in asked)), strict=True))
         # one that was buried while the others were asked is in `_ended` now, and must not count twice
         there = [child for slot in self._slots if (child := slot.child) is not None and child.last is not None]
-        return Fleet(
+        return self._plan.fleet(
             self._began,
             time.time(),
-            self._options.processes,
+            self._plan.processes,
             tuple(child.last for child in there if child.last is not None),
             self._ended,
             self._restarts,

@@ -1,0 +1,68 @@
+"""What `serve` and `work` run: the plan of a receiver's processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kirimhook import __version__
+from kirimhook.receiver.admin.app import AdminApp
+from kirimhook.receiver.admin.report import Fleet, ProcessReport, Totals
+from kirimhook.serving.listening import address_of, allow_connections, check_certificate, open_socket
+from kirimhook.serving.plan import Sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from kirimhook.observe import Observer
+    from kirimhook.serving.options import Options
+    from kirimhook.serving.service import Service
+
+PLAIN_HINT = "plain HTTP: put a proxy with TLS in front, or give --tls-cert and --tls-key"
+LOST_HINT = "this inbox loses events with the process, or with the power: not for production"
+
+
+class Receiving:
+    """A `Plan`."""
+
+    fleet = Fleet
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.processes = options.processes
+        self.drain = options.settings.drain_timeout
+        self.totals = Totals()
+
+    def open_sockets(self) -> Sockets:
+        options = self._options
+        if options.listen is not None:
+            allow_connections(options.limits.connections)
+            if options.listen.tls is not None:
+                check_certificate(options.listen.tls)
+        public = open_socket(options.listen.address) if options.listen is not None else None
+        return Sockets(public, open_socket(options.admin) if options.admin is not None else None)
+
+    def read_report(self, data: Mapping[str, Any]) -> ProcessReport:
+        return ProcessReport.from_json(data)
+
+    def admin(self, fleet: Callable[[], Awaitable[Fleet]]) -> AdminApp:
+        return AdminApp(fleet, __version__)
+
+    def tell_started(self, observer: Observer, sockets: Sockets, service: Service | None) -> None:
+        options, fields = self._options, dict[str, Any]()
+        hints = [LOST_HINT] if service is not None and not service.durable else []
+        if options.listen is not None and sockets.public is not None:
+            address, tls = address_of(sockets.public), options.listen.tls is not None
+            fields |= {"url": address.url("https" if tls else "http", options.listen.path), "tls": tls}
+            fields |= {"host": address.host, "port": address.port, "path": options.listen.path}
+            hints += [] if tls else [PLAIN_HINT]
+        if sockets.admin is not None:
+            address = address_of(sockets.admin)
+            fields |= {"admin_url": address.url("http"), "admin_port": address.port}
+        fields |= {"processes": options.processes, "worker": options.work}
+        observer.event("serve_started", **fields, hint="; ".join(hints) or None)
+
+    def tell_stopping(self, observer: Observer, signal: str | None) -> None:
+        observer.event("serve_stopping", signal=signal)
+
+    def tell_stopped(self, observer: Observer) -> None:
+        observer.event("serve_stopped")
