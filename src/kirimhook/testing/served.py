@@ -1,4 +1,4 @@
-"""`kirimhook serve` as a process of its own, for tests that kill it and demonstrations that show it."""
+"""`kirimhook serve`, or `sender`, as a process of its own, for tests that kill it and demonstrations that show it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ READY = 30.0
 """Seconds it has to start."""
 KEPT = 500
 """Log lines that are kept."""
+STARTED = {"sender": "sender_started"}
+"""What a command logs when it is ready, where that is not `serve_started`."""
 
 
 class ServeFailed(Exception):
@@ -26,8 +28,8 @@ class ServeFailed(Exception):
 class Served:
     """Starts at once, in a process group of its own; `started` waits until it listens.
 
-    `arguments` are those of `kirimhook` (`["serve", "receiver:hooks", "--port", "0"]`). Its handlers' output
-    goes to `printed`, line by line, on a thread; its log is read as JSON, one dict a line, into `log`.
+    `arguments` are those of `kirimhook` (`["serve", "receiver:hooks", "--port", "0"]`, `["sender", "--port", "0"]`).
+    Its output goes to `printed`, line by line, on a thread; its log is read as JSON, one dict a line, into `log`.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Served:
         wrapper: Sequence[str] = (),
     ) -> None:
         """`wrapper`: a command that runs it, as in `["strace", "-f"]`."""
+        self._started = STARTED.get(arguments[0], "serve_started")
         self.log: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._condition = threading.Condition()
         self._ended = False
@@ -65,8 +68,8 @@ class Served:
         return self._process.pid
 
     def started(self) -> dict[str, Any]:
-        """Its `serve_started`: url, port, admin_url, admin_port. Raises ServeFailed."""
-        return self.logged("serve_started")
+        """Wait for its `serve_started` or `sender_started`: url, port, admin_url, admin_port. Raises ServeFailed."""
+        return self.logged(self._started)
 
     def logged(self, event: str, timeout: float = READY, **fields: Any) -> dict[str, Any]:
         """Wait for the first log line of this event that has these fields, and return it. Raises ServeFailed."""
