@@ -27,15 +27,21 @@ class Measurement:
     """One case in one round. Nothing of it was lost, or there would be none."""
 
     count: int
-    """Acknowledgements, or events drained."""
+    """Acknowledgements, events drained, or deliveries."""
     per_second: float
     cpu_us: float
-    """CPU time of the measured process and its children, per acknowledgement or event."""
+    """CPU time of the measured process and its children, for each of them."""
     p50_ms: float | None = None
     p99_ms: float | None = None
     max_ms: float | None = None
     handled_beside: int | None = None
     """Transactional handlers that ran meanwhile."""
+    database_cpu_us: float | None = None
+    """CPU time of the database server (or Redis), for each of them."""
+    receiver_cpu_us: float | None = None
+    """CPU time of the process that receives, for each of them."""
+    of_bare: float | None = None
+    """`per_second` over that of the bare loop before and after, in the same process."""
 
 
 @dataclass(frozen=True, slots=True)

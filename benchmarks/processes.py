@@ -27,11 +27,11 @@ class ProcessError(Exception):
 class Measured:
     """One process and its children, with their output in a file."""
 
-    def __init__(self, arguments: Sequence[str], output: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], output: Path, environment: Mapping[str, str]) -> None:
         self._output = output
         with output.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+                command,
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
@@ -53,6 +53,15 @@ class Measured:
                 return
             time.sleep(0.02)
         raise ProcessError(f"does not listen: {self._said()}")
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended. Raises ProcessError when it takes longer, or failed."""
+        try:
+            ended = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ProcessError(f"did not end within {seconds:g} s: {self._said()}") from None
+        if ended:
+            raise ProcessError(f"ended with {ended}: {self._said()}")
 
     def cpu_seconds(self) -> float:
         """Of all its threads and children so far."""
@@ -87,9 +96,16 @@ class Measured:
 
 
 @contextlib.contextmanager
-def running(arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Measured]:
-    """`python ARGUMENTS`, in the repository's folder, for as long as the block lasts."""
-    process = Measured(arguments, folder / "output", environment or {})
+def running(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    name: str = "output",
+    program: str = sys.executable,
+) -> Iterator[Measured]:
+    """`python ARGUMENTS`, in the repository's folder, for as long as the block lasts. `name` is its output's file."""
+    process = Measured([program, *arguments], folder / name, environment or {})
     try:
         yield process
     finally:

@@ -27,6 +27,9 @@ class Scale:
     """Shorter than `block`: starting wrk and ending it takes time too."""
     transactions: tuple[float, ...] = (0.0001, 0.001, 0.01)
     """How long the transactional handlers take."""
+    usual: int = 4_000
+    """Deliveries of Celery."""
+    usual_warm_up: int = 500
 
 
 FULL = Scale()
@@ -40,4 +43,6 @@ QUICK = Scale(
     block=1.5,
     load_while_blocked=1,
     transactions=(0.001,),
+    usual=100,
+    usual_warm_up=20,
 )
