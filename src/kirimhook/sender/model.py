@@ -6,10 +6,13 @@ Times are milliseconds since the epoch.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from kirimhook.contract.resources import DeliveryKind, DeliveryStatus, SubscriptionStatus
 from kirimhook.contract.signature import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "OPEN",
@@ -26,6 +29,7 @@ __all__ = [
     "SigningSecret",
     "SubscriptionStatus",
     "after",
+    "in_force",
 ]
 
 
@@ -124,3 +128,26 @@ class SigningSecret(NamedTuple):
     id: str
     secret: Secret
     expires_at: int | None
+
+
+class Expiring(Protocol):
+    """A secret, as far as it can expire."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def expires_at(self) -> int | None: ...
+
+
+Expires = TypeVar("Expires", bound=Expiring)
+
+
+def in_force(secrets: Iterable[Expires], now: int) -> list[Expires]:
+    """The secrets that sign at `now` (ms), oldest first.
+
+    Those that have not expired; where all have, the one that expired last: a subscription never goes unsigned.
+    """
+    known = sorted(secrets, key=lambda secret: secret.id)
+    active = [secret for secret in known if secret.expires_at is None or secret.expires_at > now]
+    return active or (known[-1:] and [max(known, key=lambda secret: (secret.expires_at or 0, secret.id))])

@@ -1,0 +1,45 @@
+"""What can be asked of a sender. `Sender` is the door, `Tenant` what one organisation sees behind it.
+
+`calls` what calls take and give, `context` what they all work with, `scope` the transactions of one organisation.
+The SQL is in `sender.store`.
+"""
+
+from __future__ import annotations
+
+from kirimhook.sender.service.calls import (
+    AlreadyAnswered,
+    BulkReplayRequest,
+    Caller,
+    Changes,
+    DeliveryFilter,
+    KeyInfo,
+    KirimEvent,
+    Me,
+    NewKey,
+    Once,
+    Page,
+    Publishable,
+    Rekeyed,
+)
+from kirimhook.sender.service.context import Context
+from kirimhook.sender.service.sender import Sender
+from kirimhook.sender.service.tenant import Tenant
+
+__all__ = [
+    "AlreadyAnswered",
+    "BulkReplayRequest",
+    "Caller",
+    "Changes",
+    "Context",
+    "DeliveryFilter",
+    "KeyInfo",
+    "KirimEvent",
+    "Me",
+    "NewKey",
+    "Once",
+    "Page",
+    "Publishable",
+    "Rekeyed",
+    "Sender",
+    "Tenant",
+]

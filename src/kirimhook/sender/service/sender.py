@@ -1,0 +1,89 @@
+"""The sender's use cases, for whoever serves them: an API, a command, or a program that imports it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kirimhook.contract.resources import EventReceipt
+from kirimhook.sender.service import publishing, rekeying
+from kirimhook.sender.service.calls import Caller, KeyInfo, NewKey, Once, Publishable, Rekeyed
+from kirimhook.sender.service.context import CheckUrl, Context, any_url, nobody
+from kirimhook.sender.service.keys import Keys
+from kirimhook.sender.service.scope import Scope
+from kirimhook.sender.service.tenant import Tenant
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from kirimhook.sender.database import Database
+    from kirimhook.sender.sealing import Sealer
+    from kirimhook.settings import SenderSettings
+
+
+class Sender:
+    """Over an opened database. Every call can be made from any event loop's thread that the database allows.
+
+    Raises ApiError for what the caller did wrong, `StorageUnavailable` for what is not the caller's fault.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        database: Database,
+        settings: SenderSettings,
+        sealer: Sealer,
+        *,
+        clock: Callable[[], float] = time.time,
+        randomness: Callable[[int], bytes] = os.urandom,
+        check_url: CheckUrl = any_url,
+        published: Callable[[], None] = nobody,
+    ) -> None:
+        self.context = Context(database, settings, sealer, clock, randomness, check_url, published)
+        self._keys = Keys(self.context)
+
+    def tenant(self, organisation_id: str, once: Once | None = None) -> Tenant:
+        """What one organisation sees and does; `once` makes the one write that follows idempotent."""
+        return Tenant(Scope(self.context, organisation_id, once))
+
+    async def publish(
+        self,
+        organisation_id: str,
+        events: Sequence[Publishable],
+        *,
+        connection: AsyncConnection | Connection | None = None,
+    ) -> list[EventReceipt]:
+        """Store 1 to 100 events, each with one delivery for every subscription that wants it; receipts in order.
+
+        With `connection`, a connection to the same database with a transaction open, the events are published when
+        the caller commits, and not at all when it rolls back (transactional outbox). One transaction, whatever the
+        number. Raises ApiError, and then nothing was stored; ValueError for a connection to another kind of database.
+        """
+        return await publishing.publish(Scope(self.context, organisation_id), events, connection)
+
+    async def create_organisation_key(self, name: str, expires_at: datetime | None = None) -> NewKey:
+        """A key for the organisation of this name, which is made where it does not exist."""
+        return await self._keys.create(name, expires_at)
+
+    async def list_keys(self, name: str) -> list[KeyInfo]:
+        """All keys of an organisation, the newest first. Raises ApiError `resource_not_found`."""
+        return await self._keys.list(name)
+
+    async def revoke_key(self, name: str, key_id: str) -> KeyInfo:
+        """Refuse this key from now on; in other processes within two seconds. Raises ApiError `resource_not_found`."""
+        return await self._keys.revoke(name, key_id)
+
+    async def authenticate(self, key: str) -> Caller:
+        """Whose key this is. Raises ApiError `invalid_api_key`, `expired_api_key`, `revoked_api_key`."""
+        return await self._keys.authenticate(key)
+
+    async def check_master_key(self) -> None:
+        """Raises `MasterKeyError` unless the sealer's keys open this database; a new one is marked as theirs."""
+        await rekeying.check(self.context)
+
+    async def rekey(self) -> Rekeyed:
+        """Seal all that is sealed anew under the first master key, in bounded steps. May be run again."""
+        return await rekeying.rekey(self.context)
