@@ -105,11 +105,7 @@ class Endpoint:
     async def __aenter__(self) -> Self:
         if self._authority is None:
             self._authority = Authority(Path(self._opened.enter_context(tempfile.TemporaryDirectory())))
-        listener = socket.create_server(
-            (self._host, self._port),
-            family=socket.AF_INET6 if ":" in self._host else socket.AF_INET,
-            backlog=0 if self._door is Door.SHUT else 1024,
-        )
+        listener = _listener(self._host, backlog=0 if self._door is Door.SHUT else 1024)
         self._port = listener.getsockname()[1]
         if self._door is Door.SHUT:
             self._shut(listener)
@@ -166,6 +162,19 @@ class Endpoint:
             answer = self._choose(request)
             self._news.set()
             await answer(line)
+
+
+def _listener(host: str, backlog: int) -> socket.socket:
+    """Says TCP outright: asyncio switches Nagle's delay off for such sockets only."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.bind((host, 0))
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 async def _ended(writer: asyncio.StreamWriter) -> None:
