@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import text
 
+from kirimhook import migrations
 from kirimhook.sender.database import Database, open_database
-from kirimhook.sender.schema import metadata
 from kirimhook.testing.postgres import PostgresServer
 
 T = TypeVar("T")
@@ -60,9 +60,9 @@ class PostgresTemplate:
         make_tables(server.url("template_of_tests"))
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self, template: str = "template_of_tests") -> Iterator[str]:
         name = f"test_{next(self._numbers)}"
-        asyncio.run(administer(self._server, f"CREATE DATABASE {name} TEMPLATE template_of_tests"))
+        asyncio.run(administer(self._server, f"CREATE DATABASE {name} TEMPLATE {template}"))
         try:
             yield self._server.url(name)
         finally:
@@ -78,4 +78,7 @@ async def administer(server: PostgresServer, statement: str) -> None:
 
 
 def make_tables(url: str) -> None:
-    Databases(url).run(lambda database: database.write(metadata.create_all))
+    migrations.migrate(url, _silent)
+
+
+def _silent(_: str) -> None: ...

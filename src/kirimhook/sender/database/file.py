@@ -12,13 +12,11 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
-from kirimhook.sender.database.port import StorageRefused, StorageUnavailable
+from kirimhook.sender.database.port import StorageUnavailable
 from kirimhook.sqlite_file.locks import WriterLock
 from kirimhook.sqlite_file.paths import Identity, identity, is_writable, make_file, remove_if_same, sidecars, size
 from kirimhook.sqlite_file.reasons import reason
 
-APPLICATION = 0x6B68736E
-"""Marks the file as a sender's."""
 LOG_LIMIT = 64 * 1024 * 1024
 """Bytes; `journal_size_limit` cuts the log to it when it begins anew."""
 
@@ -192,9 +190,6 @@ class DatabaseFile:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application not in {0, APPLICATION}:
-        raise StorageRefused("foreign_file", "the file is a database of another program")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")

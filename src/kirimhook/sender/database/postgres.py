@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -156,37 +157,39 @@ class Postgres:
     def _engine(self, size: int, **execution_options: Any) -> AsyncEngine:
         return create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self._connect,
+            async_creator=functools.partial(connect, self._settings),
             pool_size=size,
             max_overflow=0,
             pool_timeout=self._settings.pool_timeout,
             execution_options=execution_options,
         )
 
-    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        settings = self._settings
-        milliseconds = str(int(settings.statement_timeout * 1000))
-        connection = await asyncpg.connect(
-            settings.url,
-            timeout=settings.connect_timeout,
-            command_timeout=settings.statement_timeout + 5,  # where the server is not even there to count
-            server_settings={
-                "application_name": settings.application,
-                "statement_timeout": milliseconds,
-                "idle_in_transaction_session_timeout": milliseconds,
-                "synchronous_commit": "on",
-                "jit": "off",
-            },
-        )
-        try:
-            unsafe = await connection.fetchval(UNSAFE)
-        except BaseException:
-            connection.terminate()
-            raise
-        if unsafe:
-            await connection.close()
-            raise StorageRefused("unsafe", f"the server has {unsafe}, and would lose what was acknowledged")
-        return connection
 
 
 def _nothing(_connection: Connection) -> None: ...
+
+
+async def connect(settings: PostgresSettings) -> asyncpg.Connection[asyncpg.Record]:
+    """To a server that keeps what it acknowledges. Raises `StorageRefused`, and what asyncpg raises."""
+    milliseconds = str(int(settings.statement_timeout * 1000))
+    connection = await asyncpg.connect(
+        settings.url,
+        timeout=settings.connect_timeout,
+        command_timeout=settings.statement_timeout + 5,  # where the server is not even there to count
+        server_settings={
+            "application_name": settings.application,
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+            "synchronous_commit": "on",
+            "jit": "off",
+        },
+    )
+    try:
+        unsafe = await connection.fetchval(UNSAFE)
+    except BaseException:
+        connection.terminate()
+        raise
+    if unsafe:
+        await connection.close()
+        raise StorageRefused("unsafe", f"the server has {unsafe}, and would lose what was acknowledged")
+    return connection
