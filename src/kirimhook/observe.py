@@ -90,10 +90,33 @@ LOG_EVENTS: dict[str, LogEvent] = {
     ),
     "serve_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
     "serve_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
+    "sender_started": LogEvent(
+        INFO,
+        ("url", "host", "port", "tls", "ca", "admin_url", "admin_port", "database", "engine", "processes", "hint"),
+        "All processes of a sender run, on these ports.",
+    ),
+    "sender_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
+    "sender_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
+    "database_migrating": LogEvent(INFO, ("step",), "A file is brought to what this version needs."),
+    "engine_failed": LogEvent(ERROR, (), "A defect of ours ended the engine."),
+    "keeping_failed": LogEvent(
+        WARNING, ("reason",), "What is past its retention, expired or deleted could not be seen to this time."
+    ),
     "certificate_loaded": LogEvent(INFO, ("certificate",), "New connections get the certificate as it is now."),
     "certificate_kept": LogEvent(ERROR, ("problem",), "The certificate could not be read anew; the old one stays."),
     "process_started": LogEvent(INFO, ("child",), "A process of several was started."),
     "process_ended": LogEvent(ERROR, ("child", "how", "restart_in"), "A process ended by itself, and is replaced."),
+    "request_answered": LogEvent(
+        DEBUG,
+        ("request_id", "method", "path", "status", "code", "organisation_id", "seconds"),
+        "A call of the sender's API was answered, and how.",
+    ),
+    "request_unserved": LogEvent(
+        WARNING, ("request_id", "reason", "detail"), "Storage did not take a call of the sender's API: 503."
+    ),
+    "request_failed": LogEvent(
+        ERROR, ("request_id", "method", "path", "organisation_id"), "A defect of ours in a call of the API: 500."
+    ),
     "process_killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
 }
 """Every event that is logged, with its fields. A test holds the source to it."""
@@ -126,6 +149,10 @@ METRICS: dict[str, Metric] = {
     "kirimhook_leased_runs": Metric("gauge", "", "control loop", "Runs of events this worker has leased."),
     "kirimhook_handlers_running": Metric("gauge", "", "handlers' loop", "Handlers that run now."),
     "kirimhook_handler_seconds": Metric("histogram", "", "handlers' loop", "How long handlers take."),
+    "kirimhook_sender_requests_total": Metric(
+        "counter", "result", "API loop", "Calls of the API: ok, the code of an error, or hung_up."
+    ),
+    "kirimhook_sender_request_seconds": Metric("histogram", "", "API loop", "From a call's head to its answer."),
 }
 """Every metric. A counter is written by one thread only, so that counting needs no lock."""
 

@@ -8,9 +8,11 @@ __all__ = ["main"]
 
 MISSING_EXTRA = 2
 
-_EXTRA_MODULES = frozenset({
-    "aiohttp", "httptools", "prometheus_client", "rich", "structlog", "trustme", "typer", "uvicorn", "uvloop",
-})  # fmt: skip
+_EXTRAS = {
+    "cli": {"aiohttp", "httptools", "prometheus_client", "rich", "structlog", "trustme", "typer", "uvicorn", "uvloop"},
+    "sender": {"alembic", "cryptography", "fastapi", "pydantic", "sqlalchemy", "starlette"},
+    "postgres": {"asyncpg", "greenlet"},
+}
 
 
 def main() -> int:
@@ -20,8 +22,11 @@ def main() -> int:
 
         app()
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA_MODULES:
+        missing = (error.name or "").partition(".")[0]
+        extra = next((name for name, modules in _EXTRAS.items() if missing in modules), None)
+        if extra is None:
             raise
-        sys.stderr.write("kirimhook: this command needs the extra \"cli\": pip install 'kirimhook[cli]'\n")
+        wanted = "cli" if extra == "cli" else f"cli,{extra}"
+        sys.stderr.write(f"kirimhook: this command needs the extra \"{extra}\": pip install 'kirimhook[{wanted}]'\n")
         return MISSING_EXTRA
     return 0

@@ -12,6 +12,7 @@ from kirimhook import __version__
 from kirimhook.cli import explain, inbox, serve, trigger, work
 from kirimhook.cli.demo import command
 from kirimhook.cli.failure import Exit, Failure
+from kirimhook.cli.sender.app import sender
 
 commands = typer.Typer(
     name="kirimhook",
@@ -27,6 +28,7 @@ commands.command(epilog=work.EXAMPLES)(work.work)
 commands.add_typer(inbox.inbox, name="inbox")
 commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
 commands.command(epilog=explain.EXAMPLES)(explain.explain)
+commands.add_typer(sender, name="sender")
 commands.command(epilog=command.EXAMPLES)(command.demo)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
 from kirimhook.cli import output
+from kirimhook.cli.addressed import checked_url, trust
 from kirimhook.cli.failure import Exit, misuse
 from kirimhook.cli.secrets_given import FILE_HELP, SECRET_HELP, given_secrets
 from kirimhook.contract import samples
@@ -75,7 +74,7 @@ def trigger(  # noqa: PLR0913  # options
 
     sample = _load(event)
     secrets = () if bad_signature and not secret and secrets_file is None else given_secrets(secret or (), secrets_file)
-    shots = Shots(_checked(url), secrets, _trust(ca_bundle), duplicate, bad_signature, rate, connections)
+    shots = Shots(checked_url(url), secrets, trust(ca_bundle), duplicate, bad_signature, rate, connections)
     events = (another(sample, event_id) for _ in range(count))
     report = _Report(count * (1 + duplicate), as_lines)
     with report.progress() as tell:
@@ -109,26 +108,6 @@ def _load(event: str) -> Sample:
         return samples.load(event)
     except LookupError as error:
         raise misuse(str(error.args[0])) from None
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise misuse(f"--url {url!r}: write http://… or https://…")
-    return url
-
-
-def _trust(bundle: Path | None) -> ssl.SSLContext | None:
-    if bundle is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(bundle))
-    except (OSError, ssl.SSLError) as error:
-        raise misuse(f"--ca-bundle {bundle}: {getattr(error, 'strerror', None) or error}") from None
 
 
 class _Report:

@@ -1,19 +1,22 @@
-"""The demo's own place: a folder with certificates, secret and inbox, and the receiver that runs in it."""
+"""The demo's own place: a folder with certificates, secrets, inbox and database, and the two processes in it."""
 
 from __future__ import annotations
 
-import base64
-import secrets
-import ssl
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from kirimhook.contract.signature import Secret
 from kirimhook.testing.devca import make_certificates
-from kirimhook.testing.served import Served
+from kirimhook.testing.served import Served, ServeFailed
 
 LEASE = 5.0
 """Seconds; 30 by default, which is long to wait for in front of a screen."""
+SCHEDULE = "0,0.5,1,1.5,2"
+"""Seconds before each attempt; eight over 31 hours by default."""
+ORGANISATION = "demo"
 
 
 class Stage:
@@ -22,48 +25,67 @@ class Stage:
     def __init__(self, folder: Path, printed: Callable[[str], None]) -> None:
         self.folder = folder
         self.certificates = make_certificates(folder)
-        self.secret = Secret("whsec_" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
         self.secrets_file = folder / "secrets.txt"
-        self.secrets_file.touch(mode=0o600)
-        self.secrets_file.write_text(self.secret.reveal() + "\n")
-        self.database = folder / "inbox.db"
+        self.inbox = folder / "inbox.db"
+        self.database = f"sqlite:///{folder / 'sender.db'}"
         self._printed = printed
-        self._served: Served | None = None
+        self._receiver: Served | None = None
+        self._sender: Served | None = None
         self._port = 0
-        self.url = ""
-        self.admin_url = ""
+        self.url = self.admin_url = self.api = self.key = ""
 
-    @property
-    def trust(self) -> ssl.SSLContext:
-        """Of the demo's own authority, and of nothing else."""
-        return self.certificates.client_context()
+    def start_sender(self) -> None:
+        """Start it, and make a key. Raises ServeFailed."""
+        where = ("--port", "0", "--admin-port", "0", "--database", self.database, "--schedule", SCHEDULE)
+        trusted = ("--ca-bundle", str(self.certificates.ca), "--allow-network", "127.0.0.0/8")
+        self._sender = Served(["sender", *where, *trusted], folder=self.folder)
+        self.api = self._sender.started()["url"]
+        self.key = self._command("sender", "keys", "create", "--org", ORGANISATION)["key"]
 
-    def start(self) -> None:
-        """Start the receiver, and wait until it listens. Raises ServeFailed."""
-        self._served = Served(self._arguments(), folder=self.folder, printed=self._printed)
-        started = self._served.started()
+    def start_receiver(self) -> None:
+        """Start it, and wait until it listens. Raises ServeFailed."""
+        self._receiver = Served(self._receiver_arguments(), folder=self.folder, printed=self._printed)
+        started = self._receiver.started()
         self._port, self.url, self.admin_url = started["port"], started["url"], started["admin_url"]
 
-    def kill(self) -> None:
-        if self._served is not None:
-            self._served.kill()
+    def hand_over(self, secret: str) -> None:
+        """Store the subscription's secret where the receiver reads it, and wait until it has. Raises ServeFailed."""
+        self.secrets_file.touch(mode=0o600)
+        self.secrets_file.write_text(secret + "\n")
+        if self._receiver is not None:
+            self._receiver.logged("secrets_loaded")
+
+    def kill_receiver(self) -> None:
+        if self._receiver is not None:
+            self._receiver.kill()
+
+    def stop_receiver(self) -> None:
+        if self._receiver is not None:
+            self._receiver.terminate()
+
+    def ledger(self) -> dict[str, Any]:
+        """The sender's account, as its command gives it. Raises ServeFailed."""
+        return self._command("sender", "ledger")
 
     def stop(self) -> None:
-        if self._served is not None:
-            self._served.end()
+        for process in (self._receiver, self._sender):
+            if process is not None:
+                process.end()
 
-    def _arguments(self) -> list[str]:
+    def _command(self, *words: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "kirimhook", *words, "--database", self.database, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        try:
+            said: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            raise ServeFailed(f"kirimhook {' '.join(words)}: {done.stderr.strip()}") from None
+        return said
+
+    def _receiver_arguments(self) -> list[str]:
+        certificates = self.certificates
         return [
-            *("serve", "kirimhook.cli.demo.hooks:hooks", "--inbox", f"sqlite:///{self.database}"),
-            *(
-                "--port",
-                str(self._port),
-                "--admin-port",
-                "0",
-                "--lease",
-                f"{LEASE:g}",
-                "--secrets-file",
-                str(self.secrets_file),
-            ),
-            *("--tls-cert", str(self.certificates.certificate), "--tls-key", str(self.certificates.key)),
+            *("serve", "kirimhook.cli.demo.hooks:hooks", "--inbox", f"sqlite:///{self.inbox}"),
+            *("--port", str(self._port), "--admin-port", "0", "--lease", f"{LEASE:g}"),
+            *("--secrets-file", str(self.secrets_file)),
+            *("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)),
         ]

@@ -1,0 +1,1 @@
+"""`kirimhook sender` and the commands below it."""

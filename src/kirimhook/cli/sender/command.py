@@ -1,0 +1,136 @@
+"""`kirimhook sender`: the API and the engine, in one process or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from kirimhook.cli import output
+from kirimhook.cli import serving_options as given
+from kirimhook.cli.failure import misuse
+from kirimhook.cli.logs import LogLevel, configure
+from kirimhook.cli.sender import options as own
+from kirimhook.settings import SenderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kirimhook.cli.running import Program
+    from kirimhook.serving.plan import Service
+    from kirimhook.serving.sending.options import SenderOptions
+
+USUAL = SenderSettings()
+PORT = 8090
+ADMIN_PORT = 9091
+EXAMPLES = """Examples:
+
+  kirimhook sender
+
+  kirimhook sender keys create --org acme
+
+  kirimhook sender --port 8443 --tls --ca-bundle ca.pem --allow-network 127.0.0.0/8
+
+  kirimhook migrate --database postgresql://kirim@db/kirim
+
+  kirimhook sender --database postgresql://kirim@db/kirim --api-only --workers 2
+
+  kirimhook sender --database postgresql://kirim@db/kirim --engine-only --no-admin
+
+Exit codes: 0 told to stop and did, 1 it could not start or go on, 2 the command line makes no sense, 130 and 143 told
+to stop twice."""
+
+
+def sender(  # noqa: PLR0913  # options
+    context: typer.Context,
+    host: own.Host = "127.0.0.1",
+    port: own.Port = PORT,
+    tls: own.OwnTls = False,
+    tls_cert: own.TlsCert = None,
+    tls_key: own.TlsKey = None,
+    database: own.DatabaseUrl = own.DATABASE,
+    master_key_file: own.MasterKeyFile = None,
+    catalogue: own.Catalogue = None,
+    workers: own.Processes = 1,
+    api_only: own.ApiOnly = False,
+    engine_only: own.EngineOnly = False,
+    ca_bundle: own.CaBundle = None,
+    allow_network: own.AllowNetwork = None,
+    schedule: own.Schedule = None,
+    drain: own.Drain = USUAL.drain_timeout,
+    notify: own.Notify = None,
+    admin_port: given.AdminPort = ADMIN_PORT,
+    admin_host: given.AdminHost = "127.0.0.1",
+    no_admin: given.NoAdmin = False,
+    log_format: given.Format = None,
+    log_level: own.Level = LogLevel.INFO,
+) -> None:
+    """Accept events over an API and deliver them as signed webhooks.
+
+    Without options: API and engine in one process, on SQLite in this folder, plain HTTP on this machine only.
+
+    SIGTERM and SIGINT: finish what was begun, then exit with 0; a second one ends at once (130, 143).
+    SIGHUP: read the certificate again.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if api_only and engine_only:
+        raise misuse("--api-only and --engine-only: give one of them, or neither for both")
+    settings = own.sender_settings(catalogue, schedule, ca_bundle, allow_network, drain)
+    from kirimhook.cli.running import run_program
+    from kirimhook.cli.sender.tls import certificate
+    from kirimhook.serving.options import Address
+    from kirimhook.serving.sending.options import SenderOptions
+
+    shown = certificate(tls, tls_cert, tls_key, host)
+    configure(log_format, log_level)
+
+    def make() -> SenderOptions:
+        return SenderOptions(
+            database,
+            listen=None if engine_only else Address(host, port),
+            tls=shown.tls,
+            ca=shown.ca,
+            engine=not api_only,
+            admin=None if no_admin else Address(admin_host, admin_port),
+            processes=workers,
+            master_key_file=master_key_file,
+            notify=notify,
+            settings=settings,
+        )
+
+    _welcome(database, host, port, secure=shown.tls is not None, api=not engine_only)
+    run_program(lambda: _program(make()))
+
+
+def _program(options: SenderOptions) -> Program:
+    from kirimhook.cli.running import Program
+    from kirimhook.serving.sending.plan import Sending
+
+    return Program(Sending(options), lambda: _load(options))
+
+
+def _load(options: SenderOptions) -> Callable[[], Service]:
+    from kirimhook.serving.sending.service import SenderService
+
+    return lambda: SenderService(options)
+
+
+def _welcome(database: str, host: str, port: int, *, secure: bool, api: bool) -> None:
+    """The next steps, to somebody who starts it for the first time, on a terminal."""
+    file = Path(database.removeprefix("sqlite:///").partition("?")[0])
+    if not (api and output.is_terminal() and database.startswith("sqlite:") and not file.exists()):
+        return
+    url = f"{'https' if secure else 'http'}://{host}:{port or '<port>'}"
+    where = "" if database == own.DATABASE else f" --database {database}"
+    output.note(
+        f"""A new database is being made. Next, in another terminal:
+
+  export KIRIM_API_URL={url}
+  export KIRIM_KEY=$(kirimhook sender keys create --org acme{where})
+  curl {url}/v1/webhook_subscriptions -H "Authorization: Bearer $KIRIM_KEY" \\
+    -H "Content-Type: application/json" -d '{{"url": "https://…", "events": ["contact.created"]}}'
+  kirimhook sender publish --sample contact.created
+"""
+    )

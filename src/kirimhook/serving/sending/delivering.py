@@ -1,0 +1,71 @@
+"""The engine of one process, with what it needs and what goes with it: transport, notifier, housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kirimhook.sender.engine import Engine, Notifier
+from kirimhook.sender.transport import Transport
+from kirimhook.serving.options import OptionsError
+from kirimhook.serving.sending.keeping import Janitor
+from kirimhook.settings import SettingsError
+
+if TYPE_CHECKING:
+    from kirimhook.observe import Meter, Observer
+    from kirimhook.sender.database import Database
+    from kirimhook.sender.sealing import Sealer
+    from kirimhook.sender.service import Sender
+    from kirimhook.serving.sending.options import SenderOptions
+
+
+class Delivering:
+    """Start once, stop once, over an opened database."""
+
+    def __init__(
+        self, options: SenderOptions, database: Database, sealer: Sealer, meter: Meter, observer: Observer
+    ) -> None:
+        settings = options.settings
+        self._settings = settings
+        self._observer = observer
+        self._transport = Transport(settings)
+        self._engine = Engine(database, sealer, self._transport, settings, meter=meter, observer=observer)
+        self._notifier = None if options.notify is None else Notifier(database, options.notify, observer=observer)
+        self._running: asyncio.Task[None] | None = None
+        self._janitor: Janitor | None = None
+        self._stopping = False
+        self.wake = self._engine.wake
+
+    async def start(self, sender: Sender) -> None:
+        """Raises `OptionsError` for a CA bundle that cannot be used."""
+        try:
+            await self._transport.open()
+        except SettingsError as error:
+            raise OptionsError(str(error)) from error
+        self._janitor = Janitor(sender, self._settings.keep_interval, self._observer)
+        self._janitor.start()
+        if self._notifier is not None:
+            self._notifier.start()
+        self._running = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Attempts under way may end, within `drain_timeout`; what was not begun is given back."""
+        self._stopping = True
+        if self._janitor is not None:
+            await self._janitor.stop()
+        if self._running is not None:
+            self._engine.drain()
+            await self._running
+        if self._notifier is not None:
+            await self._notifier.stop()
+        await self._transport.close()
+
+    def failed(self) -> bool:
+        """It ended, and nobody told it to."""
+        return not self._stopping and self._running is not None and self._running.done()
+
+    async def _run(self) -> None:
+        try:
+            await self._engine.run()
+        except Exception as error:  # said here; the process serves on, and is not ready
+            self._observer.event("engine_failed", error=error)

@@ -1,0 +1,46 @@
+"""Housekeeping: retention, expiry and what deletions left, in bounded rounds while everything else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kirimhook.sender.database import StorageUnavailable
+
+if TYPE_CHECKING:
+    from kirimhook.observe import Observer
+    from kirimhook.sender.service import Sender
+
+
+class Janitor:
+    """Runs `Sender.keep` as long as there is something to do, then every `interval` seconds."""
+
+    def __init__(self, sender: Sender, interval: float, observer: Observer) -> None:
+        self._sender = sender
+        self._interval = interval
+        self._observer = observer
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._running = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """At once: what it is in the middle of is a transaction, done or not."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+
+    async def _run(self) -> None:
+        while True:
+            if not await self._round():
+                await asyncio.sleep(self._interval)
+
+    async def _round(self) -> bool:
+        """Whether there is more to do at once."""
+        try:
+            return (await self._sender.keep()).more
+        except StorageUnavailable as error:
+            self._observer.event("keeping_failed", reason=str(error))
+        except Exception as error:  # a defect here must not end housekeeping until a restart
+            self._observer.event("keeping_failed", reason="a defect of ours", error=error)
+        return False
