@@ -115,6 +115,9 @@ class SenderSettings:
     catalogue: Annotated[tuple[str, ...], Setting("The event types that exist.")] = DOCUMENTED_TYPES
     max_event: Annotated[int, Setting("Largest body of a publish.", 1, 256 * _MIB)] = 4 * _MIB
     max_request: Annotated[int, Setting("Largest body of any other call.", 1, 16 * _MIB)] = 64 * _KIB
+    max_buffered: Annotated[
+        int, Setting("All bodies of calls being read at one time; what would exceed it is 503.", 64 * _KIB)
+    ] = 64 * _MIB
     max_secrets: Annotated[int, Setting("Secrets in force for one subscription.", 1, 32)] = 5
     writes_per_minute: Annotated[int, Setting("Calls that change something; 0: no limit.", 0)] = 600
     reads_per_minute: Annotated[int, Setting("Calls that read; 0: no limit.", 0)] = 6000

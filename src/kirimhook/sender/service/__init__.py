@@ -6,6 +6,7 @@ The SQL is in `sender.store`.
 
 from __future__ import annotations
 
+from kirimhook.sender.database import StorageUnavailable
 from kirimhook.sender.service.calls import (
     AlreadyAnswered,
     BulkReplayRequest,
@@ -41,5 +42,6 @@ __all__ = [
     "Publishable",
     "Rekeyed",
     "Sender",
+    "StorageUnavailable",
     "Tenant",
 ]

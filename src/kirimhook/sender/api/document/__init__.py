@@ -1,0 +1,1 @@
+"""The OpenAPI document of the API: every call, every answer, every error. Contract section 5."""
