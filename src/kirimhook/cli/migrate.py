@@ -16,7 +16,7 @@ EXAMPLES = """Examples:
   kirimhook migrate --database sqlite:///sender.db --json
 
 Stop the senders of an older version first; one process at a time migrates, any other waits for it. A sender does it by
-itself on SQLite, and never on PostgreSQL. With --json: {applied: [revision, …], revision}.
+itself on SQLite, and never on PostgreSQL. With --json: {applied, revision}, the first a list.
 
 Exit codes: 0 the database is what this version needs, 1 it could not be brought there, 2 the command line makes no
 sense."""
@@ -24,7 +24,8 @@ sense."""
 
 def migrate(
     database: Annotated[
-        str, typer.Option("--database", envvar="KIRIMHOOK_DATABASE", help="Where the sender keeps things: a URL.")
+        str,
+        typer.Option("--database", envvar="KIRIMHOOK_DATABASE", metavar="URL", help="Where the sender keeps things."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")] = False,
 ) -> None:

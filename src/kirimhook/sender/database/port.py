@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+if TYPE_CHECKING:  # it needs greenlet, which SQLite does not
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
 
@@ -75,6 +77,6 @@ class Database(Protocol):
 async def within(dialect: str, connection: AsyncConnection | Connection, operation: Operation[T]) -> T:
     if connection.dialect.name != dialect:
         raise ValueError(f"the connection is to {connection.dialect.name}, and the sender is on {dialect}")
-    if isinstance(connection, AsyncConnection):
-        return await connection.run_sync(operation)
-    return operation(connection)
+    if isinstance(connection, Connection):
+        return operation(connection)
+    return await connection.run_sync(operation)

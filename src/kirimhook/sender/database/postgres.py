@@ -165,7 +165,6 @@ class Postgres:
         )
 
 
-
 def _nothing(_connection: Connection) -> None: ...
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kirimhook.sender.database import port
 from kirimhook.sender.database.file import DatabaseFile, SQLiteSettings
 from kirimhook.sender.database.port import CLOSED, Operation, StorageUnavailable
 from kirimhook.sender.database.readers import Readers
 from kirimhook.sender.database.writer import Entry, Writer
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["SQLite", "SQLiteSettings"]
 

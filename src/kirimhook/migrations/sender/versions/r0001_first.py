@@ -167,6 +167,13 @@ def _deliveries() -> None:
     )
     op.create_index(op.f("ix_deliveries_organisation_id_id"), "deliveries", ["organisation_id", "id"])
     op.create_index(op.f("ix_deliveries_subscription_id_id"), "deliveries", ["subscription_id", "id"])
+    op.create_index(
+        "ix_deliveries_unreplayed",
+        "deliveries",
+        ["subscription_id", "status", "id"],
+        postgresql_where=sa.text("status IN ('failed', 'dead') AND replayed_by IS NULL"),
+        sqlite_where=sa.text("status IN ('failed', 'dead') AND replayed_by IS NULL"),
+    )
     op.create_index("uq_deliveries_event", "deliveries", ["event", "subscription_id", "original"], unique=True)
 
 
