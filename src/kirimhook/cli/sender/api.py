@@ -59,7 +59,7 @@ class Api:
         except TimeoutError:
             raise Failure(f"{self._url} did not answer within {SECONDS:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Failure(f"{self._url} cannot be reached: {error or type(error).__name__}") from None
+            raise Failure(f"{self._url} cannot be reached: {str(error) or type(error).__name__}") from None
 
 
 def _data(status: int, body: bytes, url: str) -> dict[str, Any]:

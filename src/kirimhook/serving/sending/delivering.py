@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
-from kirimhook.sender.engine import Engine, Notifier
+from kirimhook.sender.engine import Command, Engine, Notifier, Url
 from kirimhook.sender.transport import Transport
 from kirimhook.serving.options import OptionsError
 from kirimhook.serving.sending.keeping import Janitor
@@ -14,6 +15,7 @@ from kirimhook.settings import SettingsError
 if TYPE_CHECKING:
     from kirimhook.observe import Meter, Observer
     from kirimhook.sender.database import Database
+    from kirimhook.sender.engine import Teller
     from kirimhook.sender.sealing import Sealer
     from kirimhook.sender.service import Sender
     from kirimhook.serving.sending.options import SenderOptions
@@ -25,13 +27,17 @@ class Delivering:
     def __init__(
         self, options: SenderOptions, database: Database, sealer: Sealer, meter: Meter, observer: Observer
     ) -> None:
-        settings = options.settings
+        """Raises `OptionsError` for a command to notify that is none."""
+        settings, teller = options.settings, teller_of(options.notify)
         self._settings = settings
         self._observer = observer
         self._transport = Transport(settings)
-        self._engine = Engine(database, sealer, self._transport, settings, meter=meter, observer=observer)
-        self._notifier = None if options.notify is None else Notifier(database, options.notify, observer=observer)
+        self._engine = Engine(
+            database, sealer, self._transport, settings, meter=meter, observer=observer, notify=teller is not None
+        )
+        self._notifier = Notifier(database, teller, observer=observer, meter=meter) if teller is not None else None
         self._running: asyncio.Task[None] | None = None
+        self._notifying: asyncio.Task[None] | None = None
         self._janitor: Janitor | None = None
         self._stopping = False
         self.wake = self._engine.wake
@@ -45,8 +51,8 @@ class Delivering:
         self._janitor = Janitor(sender, self._settings.keep_interval, self._observer)
         self._janitor.start()
         if self._notifier is not None:
-            self._notifier.start()
-        self._running = asyncio.create_task(self._run())
+            self._notifying = asyncio.create_task(self._notifier.run())
+        self._running = asyncio.create_task(self._engine.run())
 
     async def stop(self) -> None:
         """Attempts under way may end, within `drain_timeout`; what was not begun is given back."""
@@ -55,17 +61,28 @@ class Delivering:
             await self._janitor.stop()
         if self._running is not None:
             self._engine.drain()
-            await self._running
-        if self._notifier is not None:
-            await self._notifier.stop()
+            await asyncio.wait({self._running})
+            self._running.exception()  # a defect was logged when it happened
+        if self._notifying is not None:
+            self._notifying.cancel()
+            await asyncio.wait({self._notifying})
         await self._transport.close()
 
     def failed(self) -> bool:
         """It ended, and nobody told it to."""
         return not self._stopping and self._running is not None and self._running.done()
 
-    async def _run(self) -> None:
-        try:
-            await self._engine.run()
-        except Exception as error:  # said here; the process serves on, and is not ready
-            self._observer.event("engine_failed", error=error)
+
+def teller_of(notify: str | None) -> Teller | None:
+    """Whom to tell: a URL, or a command as a shell would take it apart. Raises `OptionsError`."""
+    if notify is None:
+        return None
+    if notify.startswith(("http://", "https://")):
+        return Url(notify)
+    try:
+        words = shlex.split(notify)
+    except ValueError as error:
+        raise OptionsError(f"--notify {notify!r}: {error}") from None
+    if not words:
+        raise OptionsError("--notify: a command, or a URL")
+    return Command(tuple(words))
