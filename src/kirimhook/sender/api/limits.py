@@ -74,7 +74,7 @@ class Bucket:
         if admitted:
             full_at += self._interval
             tokens -= 1
-            self._keep(organisation_id, full_at, now)
+        self._keep(organisation_id, full_at, now)
         wait = 0 if admitted else math.ceil((1 - tokens) * self._interval)
         return Verdict(admitted, self._limit, int(tokens), math.ceil(full_at), wait)
 
