@@ -10,7 +10,7 @@ import pytest
 from kirimhook import __version__
 from tests.cli.commands import kirimhook
 
-COMMANDS = ["serve", "work", "trigger", "explain", "demo"]
+COMMANDS = ["serve", "work", "trigger", "explain", "migrate", "demo"]
 INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge"]
 ALL = [*([name] for name in COMMANDS), *(["inbox", name] for name in INBOX)]
 

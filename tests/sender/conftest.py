@@ -61,3 +61,16 @@ def database_url(dialect: str, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def databases(database_url: str) -> Databases:
     return Databases(database_url)
+
+
+@pytest.fixture
+def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    if dialect == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return str(request.getfixturevalue("empty_postgres_url"))
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_template: PostgresTemplate) -> Iterator[str]:
+    with postgres_template.database("template0") as url:
+        yield url

@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy import text
 
 from kirimhook import migrations
-from kirimhook.sender.database import Database, open_database
+from kirimhook.sender.database import Database, Operation, open_database
 from kirimhook.testing.postgres import PostgresServer
 
 T = TypeVar("T")
@@ -48,6 +48,11 @@ class Databases:
             return await database.read(
                 lambda connection: [tuple(row) for row in connection.execute(text(statement), parameters)]
             )
+
+
+def done(statement: str, **parameters: Any) -> Operation[int]:
+    """The operation that runs one statement; it returns how many rows that changed."""
+    return lambda connection: connection.execute(text(statement), parameters).rowcount
 
 
 class PostgresTemplate:

@@ -23,8 +23,7 @@ from kirimhook import migrations
 from kirimhook.migrations.revisions import VERSION_TABLE
 from kirimhook.sender.database import Database, StorageUnavailable
 from kirimhook.sender.schema import metadata
-from kirimhook.testing.postgres import PostgresServer
-from tests.sender.databases import Databases, PostgresTemplate
+from tests.sender.databases import Databases, done
 
 COLUMNS = """
 SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
@@ -55,19 +54,6 @@ def as_the_database_says(connection: Connection) -> set[tuple[Any, ...]]:
         for row in connection.execute(text(query))
     }
     return {row for row in rows if not any(VERSION_TABLE in str(value) for value in row)}
-
-
-@pytest.fixture
-def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    if dialect == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
-    return str(request.getfixturevalue("empty_postgres_url"))
-
-
-@pytest.fixture
-def empty_postgres_url(postgres: PostgresServer, postgres_template: PostgresTemplate) -> Any:
-    with postgres_template.database("template0") as url:
-        yield url
 
 
 def silent(_: str) -> None: ...
@@ -119,8 +105,7 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_newer_database_is_refused(databases: Databases) -> None:
-    newer = f"UPDATE {VERSION_TABLE} SET version_num = '9999'"
-    databases.run(lambda database: database.write(lambda connection: connection.execute(text(newer)).rowcount))
+    databases.run(lambda database: database.write(done(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")))
     for look in (migrations.behind, migrations.check, lambda url: migrations.migrate(url, silent)):
         with pytest.raises(migrations.WrongRevision, match="revision 9999, which this version does not know"):
             look(databases.url)
@@ -128,8 +113,7 @@ def test_a_newer_database_is_refused(databases: Databases) -> None:
 
 def test_tables_of_another_program_are_refused_and_left_alone(empty_url: str) -> None:
     async def use(database: Database) -> None:
-        theirs = text("CREATE TABLE events (mine text)")
-        await database.write(lambda connection: connection.execute(theirs).rowcount)
+        await database.write(done("CREATE TABLE events (mine text)"))
         with pytest.raises(migrations.WrongRevision, match="tables of another program: events"):
             migrations.migrate(empty_url, silent)
         columns = await database.read(lambda connection: connection.execute(text("SELECT * FROM events")).keys())
