@@ -9,19 +9,20 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, PARTS
 from benchmarks.files import Files, InvalidRunError
-from benchmarks.load import LoadError, require_wrk
+from benchmarks.load import LoadError
 from benchmarks.machine import facts
 from benchmarks.measure import Bench, Measurement
 from benchmarks.processes import ROOT, ProcessError
 from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.sending.stock import Databases
 from kirimhook.contract.signature import Secret
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,15 +34,18 @@ def main() -> int:
     arguments = _parse(sys.argv[1:])
     scale = QUICK if arguments.quick else FULL
     scale = replace(scale, rounds=arguments.rounds or scale.rounds)
+    names, left_out = _chosen(arguments.only, arguments.part)
     try:
-        require_wrk()
         with _folder(arguments.folder) as folder:
-            runs = _measure(folder, scale, arguments.only or list(CASES))
-            summary = {**_heading(folder, scale, quick=arguments.quick), **report.summarise(runs)}
+            runs = _measure(folder, scale, names)
+            heading = _heading(folder, scale, quick=arguments.quick)
+            summary = {**heading, "left_out": left_out, **report.summarise(runs)}
     except (LoadError, ProcessError, InvalidRunError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(report.table(summary))
+    for name, how in left_out.items():
+        print(f"left out: {name} ({how})")
     output = arguments.output or (None if arguments.quick else _default_output())
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -53,12 +57,20 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="every case once, just to see that it works")
     parser.add_argument("--only", action="append", choices=CASES, help="this case; may be given several times")
+    parser.add_argument("--part", choices=PARTS, help="only the cases of this half")
     parser.add_argument("--rounds", type=int, help=f"how often each case runs (default {FULL.rounds})")
     parser.add_argument("--output", type=Path, help="where to write the JSON (default: results/, unless --quick)")
     parser.add_argument(
         "--folder", type=Path, default=ROOT / "build", help="for inbox files: on the disk to be measured"
     )
     return parser.parse_args(words)
+
+
+def _chosen(only: Sequence[str] | None, part: str | None) -> tuple[list[str], dict[str, str]]:
+    """The cases to run; and those that cannot be, with how to install what they need."""
+    wanted = list(only or PARTS.get(part or "", CASES))
+    missing = {name: how for name in wanted if (how := CASES[name].missing())}
+    return [name for name in wanted if name not in missing], missing
 
 
 @contextmanager
@@ -73,15 +85,16 @@ def _folder(parent: Path) -> Iterator[Path]:
 
 
 def _measure(folder: Path, scale: Scale, names: Sequence[str]) -> dict[str, list[Measurement]]:
-    files = Files(folder, scale, _progress)
     runs: dict[str, list[Measurement]] = {}
-    for number in range(scale.rounds):
-        for name in CASES:
-            if name not in names:
-                continue
-            _progress(f"round {number + 1} of {scale.rounds}: {CASES[name].about}")
-            for part, measurement in CASES[name].run(Bench(folder, scale, files, SECRET)).items():
-                runs.setdefault(part, []).append(measurement)
+    with closing(Databases(folder, scale, _progress)) as databases:
+        bench = Bench(folder, scale, Files(folder, scale, _progress), SECRET, databases)
+        for number in range(scale.rounds):
+            for name in CASES:
+                if name not in names:
+                    continue
+                _progress(f"round {number + 1} of {scale.rounds}: {name}, {CASES[name].about}")
+                for part, measurement in CASES[name].run(bench).items():
+                    runs.setdefault(part, []).append(measurement)
     return runs
 
 

@@ -40,9 +40,9 @@ class Load(NamedTuple):
         return self.answered / self.seconds
 
 
-def require_wrk() -> None:
-    if shutil.which("wrk") is None:
-        raise LoadError("the load generator is missing: apt install wrk")
+def missing() -> str | None:
+    """How to install the load generator, if it is not here."""
+    return None if shutil.which("wrk") else "apt install wrk"
 
 
 def run(url: str, *, seconds: int, connections: int, label: str, folder: Path, secret: Secret) -> Load:

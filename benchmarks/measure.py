@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.files import Files
 from benchmarks.scale import Scale
+from benchmarks.sending.stock import Databases
 from kirimhook.contract.signature import Secret
 
 
@@ -16,10 +17,12 @@ class Bench:
     """One run of the benchmarks."""
 
     folder: Path
-    """For inbox files; on the disk that is to be measured."""
+    """For inbox files and databases; on the disk that is to be measured."""
     scale: Scale
     files: Files
     secret: Secret
+    databases: Databases
+    """Of a sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,5 @@ class Case:
     about: str
     run: Callable[[Bench], dict[str, Measurement]]
     """Several measurements where they share a server."""
+    missing: Callable[[], str | None] = lambda: None
+    """How to install what it needs and is not here."""

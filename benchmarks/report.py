@@ -8,13 +8,17 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from benchmarks.measure import Measurement
+from benchmarks.sending.stock import DIALECTS
 
 Runs = Mapping[str, Sequence[Measurement]]
 Summary = dict[str, Any]
 
 
 class Target(NamedTuple):
-    """`field` of one case over that of another, and its bound. `at_most` tells which way round it is."""
+    """`field` of one case over that of another, and its bound. `at_most` tells which way round it is.
+
+    Of `of_bare` the median itself: each run has its own bare loop.
+    """
 
     case: str
     against: str
@@ -31,6 +35,13 @@ TARGETS = (
     Target("drain_blocked", "drain", 0.8),
     Target("handlers.block_async", "handlers.quiet", 2, "p99_ms", at_most=True),
     Target("handlers.block_plain", "handlers.quiet", 2, "p99_ms", at_most=True),
+    *(Target(f"deliver.{dialect}.1", f"bare_posts.{dialect}.1", 0.55, "of_bare") for dialect in DIALECTS),
+    *(Target(f"deliver.{dialect}.100", f"bare_posts.{dialect}.100", 0.5, "of_bare") for dialect in DIALECTS),
+    *(Target(f"deliver_past.{dialect}", f"deliver.{dialect}.100", 0.9) for dialect in DIALECTS),
+    *(Target(f"deliver_behind.{dialect}", f"deliver.{dialect}.100", 0.9) for dialect in DIALECTS),
+    Target("isolation.two", "isolation.none", 1.3, "p99_ms", at_most=True),
+    Target("isolation.third", "isolation.none", 2, "p99_ms", at_most=True),
+    *(Target(f"deliver.{dialect}.1", case, 5) for dialect in DIALECTS for case in ("celery", "celery_tuned")),
 )
 """Those that the project has set itself."""
 
@@ -60,14 +71,17 @@ def _rounded(value: float) -> float:
 
 
 def _judged(target: Target, medians: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    ratio = medians[target.case][target.field] / medians[target.against][target.field]
+    ratio = medians[target.case][target.field]
+    if target.field != "of_bare":
+        ratio /= medians[target.against][target.field]
     met = ratio <= target.bound if target.at_most else ratio >= target.bound
     return {**target._asdict(), "ratio": round(ratio, 3), "met": met}
 
 
 def table(summary: Summary) -> str:
     """The summary, for a terminal."""
-    lines = [f"{'case (medians)':26} {'per second':>10} {'least–most':>17} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>7}"]
+    heading = f"{'case (medians)':26} {'per second':>10} {'least–most':>17} {'p50 ms':>8} {'p99 ms':>8}"
+    lines = [f"{heading} {'CPU µs':>7} {'database':>8} {'receiver':>8}"]
     lines += [_line(name, case) for name, case in summary["cases"].items()]
     lines += [_verdict(target) for target in summary["targets"]]
     return "\n".join(lines)
@@ -77,8 +91,14 @@ def _line(name: str, case: Mapping[str, Any]) -> str:
     median = case["median"]
     rates = [run["per_second"] for run in case["runs"]]
     spread = f"{min(rates):,.0f}–{max(rates):,.0f}"
-    latencies = [f"{median[field]:8.2f}" if field in median else f"{'':8}" for field in ("p50_ms", "p99_ms")]
-    return f"{name:26} {median['per_second']:10,.0f} {spread:>17} {' '.join(latencies)} {median['cpu_us']:7.1f}"
+    latencies = " ".join(_number(median, field, 2) for field in ("p50_ms", "p99_ms"))
+    others = " ".join(_number(median, field, 1) for field in ("database_cpu_us", "receiver_cpu_us"))
+    line = f"{name:26} {median['per_second']:10,.0f} {spread:>17} {latencies} {median['cpu_us']:7.1f} {others}"
+    return line.rstrip()
+
+
+def _number(median: Mapping[str, float], field: str, digits: int) -> str:
+    return f"{median[field]:8.{digits}f}" if field in median else " " * 8
 
 
 def _verdict(target: Mapping[str, Any]) -> str:

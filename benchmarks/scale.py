@@ -27,6 +27,27 @@ class Scale:
     """Shorter than `block`: starting wrk and ending it takes time too."""
     transactions: tuple[float, ...] = (0.0001, 0.001, 0.01)
     """How long the transactional handlers take."""
+    endpoints: int = 100
+    posts: int = 20_000
+    """Of a bare loop, before and after."""
+    posts_warm_up: int = 2_000
+    deliveries: int = 60_000
+    """Due when the engine starts."""
+    deliveries_warm_up: int = 10_000
+    """Of them, until its connections are open."""
+    past: int = 1_000_000
+    """Old deliveries."""
+    behind: int = 1_000_000
+    """Due deliveries behind one endpoint that hangs."""
+    published: int = 20_000
+    """Events published in batches of 100, as fast as it goes."""
+    steady: int = 10
+    """How long events are published at a fixed rate, half of what was just measured."""
+    isolated_rate: int = 1_000
+    """Events a second while endpoints are sick."""
+    isolated: int = 25
+    """How long: more than two timeouts."""
+    isolated_warm_up: int = 5
     usual: int = 4_000
     """Deliveries of Celery."""
     usual_warm_up: int = 500
@@ -43,6 +64,18 @@ QUICK = Scale(
     block=1.5,
     load_while_blocked=1,
     transactions=(0.001,),
+    endpoints=10,
+    posts=300,
+    posts_warm_up=50,
+    deliveries=600,
+    deliveries_warm_up=100,
+    past=2_000,
+    behind=2_000,
+    published=500,
+    steady=1,
+    isolated_rate=100,
+    isolated=2,
+    isolated_warm_up=0,
     usual=100,
     usual_warm_up=20,
 )

@@ -47,19 +47,27 @@ def _encoded(payload: object) -> bytes:
     return json.dumps(payload, separators=(",", ":")).encode()
 
 
+def delivery_id(label: str, number: int) -> str:
+    return f"wbd_{label}{number:0{26 - len(label)}}"
+
+
+def labels(label: str, warm_up: int, count: int) -> tuple[tuple[str, int], tuple[str, int]]:
+    """What is in the ids, and how many: of the warm-up, and of what is measured."""
+    return (f"{label}W", warm_up), (f"{label}B", count)
+
+
 def requests(urls: Sequence[str], label: str, content: bytes, count: int) -> Iterator[tuple[str, dict[str, str]]]:
     """URLs in turn, each with the headers of a delivery."""
     now = int(time.time())
     signature = sign([SECRET], content, now)
     for number, url in enumerate(islice(cycle(urls), count)):
-        delivery = f"wbd_{label}{number:0{26 - len(label)}}"
         yield (
             url,
             build(
                 source=KIRIM,
                 event_type=EVENT_TYPE,
                 event_id="evt_01J00000000000000000000000",
-                delivery_id=delivery,
+                delivery_id=delivery_id(label, number),
                 attempt=1,
                 signature=signature,
             ),
@@ -77,10 +85,10 @@ async def post(urls: Sequence[str], label: str, *, count: int, warm_up: int, in_
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(10),
     ) as session:
-        await _run(session, list(requests(urls, f"{label}W", content, warm_up)), content, in_flight)
-        prepared = list(requests(urls, f"{label}B", content, count))
+        warming, measured = (list(requests(urls, part, content, some)) for part, some in labels(label, warm_up, count))
+        await _run(session, warming, content, in_flight)
         since, cpu = time.perf_counter(), time.process_time()
-        await _run(session, prepared, content, in_flight)
+        await _run(session, measured, content, in_flight)
         return Rate(count, count / (time.perf_counter() - since), (time.process_time() - cpu) / count * 1e6)
 
 
