@@ -32,6 +32,18 @@ _DELIVERY = ("event_id", "type", "source", "delivery_id", "attempt", "bytes")
 
 _HANDLING = ("number", "event_id", "type", "attempt", "handler")
 
+_ATTEMPT = (
+    "delivery_id",
+    "subscription_id",
+    "event_id",
+    "type",
+    "kind",
+    "attempt",
+    "status",
+    "address",
+    "milliseconds",
+)
+
 LOG_EVENTS: dict[str, LogEvent] = {
     "acked": LogEvent(DEBUG, ("receipt", *_DELIVERY), "An event was stored, or is a known one."),
     "duplicate_of_parked": LogEvent(WARNING, _DELIVERY, "A parked event was sent again; it stays parked."),
@@ -118,6 +130,32 @@ LOG_EVENTS: dict[str, LogEvent] = {
         ERROR, ("request_id", "method", "path", "organisation_id"), "A defect of ours in a call of the API: 500."
     ),
     "process_killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
+    "engine_started": LogEvent(INFO, (), "Deliveries are being made."),
+    "engine_stopping": LogEvent(INFO, ("held",), "Told to stop: what was not begun is given back, the rest may end."),
+    "engine_stopped": LogEvent(INFO, ("abandoned",), "Stopped; `abandoned` leases are left to run out."),
+    "engine_halted": LogEvent(ERROR, ("reason",), "The database does not answer the engine; it tries again."),
+    "engine_resumed": LogEvent(WARNING, ("seconds",), "The database answers again."),
+    "attempt_succeeded": LogEvent(DEBUG, _ATTEMPT, "A delivery was answered 2xx."),
+    "attempt_failed": LogEvent(
+        WARNING,
+        (*_ATTEMPT, "reason", "delay"),
+        "An attempt failed; the next is in `delay` seconds, or there is none.",
+    ),
+    "dead_letter": LogEvent(WARNING, (*_ATTEMPT, "reason", "why"), "A delivery was given up."),
+    "subscription_disabled": LogEvent(
+        ERROR, ("subscription_id", "why", "held"), "Its deliveries failed too often, or it is gone: they are held."
+    ),
+    "delivery_lost": LogEvent(
+        WARNING, _ATTEMPT, "A lease ran out: another engine has, or will have, this delivery; nothing was written down."
+    ),
+    "endpoint_unusable": LogEvent(
+        ERROR, ("subscription_id", "reason"), "Nothing can be signed for a subscription: its deliveries wait."
+    ),
+    "endpoints_stale": LogEvent(WARNING, ("reason",), "It could not be seen whether subscriptions were changed."),
+    "not_notified": LogEvent(
+        ERROR, ("notices", "reason", "dropped"), "The operator could not be told; it is tried again, unless `dropped`."
+    ),
+    "notices_not_read": LogEvent(WARNING, ("reason",), "What the operator is to be told could not be read."),
 }
 """Every event that is logged, with its fields. A test holds the source to it."""
 
@@ -153,6 +191,22 @@ METRICS: dict[str, Metric] = {
         "counter", "result", "API loop", "Calls of the API: ok, the code of an error, or hung_up."
     ),
     "kirimhook_sender_request_seconds": Metric("histogram", "", "API loop", "From a call's head to its answer."),
+    "kirimhook_sender_attempts_total": Metric("counter", "outcome", "engine loop", "Attempts by how they ended."),
+    "kirimhook_sender_finished_total": Metric("counter", "status", "engine loop", "Deliveries by how they ended."),
+    "kirimhook_sender_disabled_total": Metric("counter", "why", "engine loop", "Subscriptions disabled, and why."),
+    "kirimhook_sender_leases_lost_total": Metric(
+        "counter", "", "engine loop", "Deliveries that another engine has, although this one had leased them."
+    ),
+    "kirimhook_sender_attempt_seconds": Metric("histogram", "", "engine loop", "How long attempts take."),
+    "kirimhook_sender_delivered_seconds": Metric(
+        "histogram", "", "engine loop", "From the making of a delivery to its success."
+    ),
+    "kirimhook_sender_held": Metric("gauge", "", "engine loop", "Deliveries leased, those under way included."),
+    "kirimhook_sender_in_flight": Metric("gauge", "", "engine loop", "Attempts under way."),
+    "kirimhook_sender_oldest_due_seconds": Metric(
+        "gauge", "", "engine loop", "How long the delivery has been due that waits longest for a lease."
+    ),
+    "kirimhook_sender_notices_total": Metric("counter", "result", "engine loop", "Notices told, and not told."),
 }
 """Every metric. A counter is written by one thread only, so that counting needs no lock."""
 

@@ -7,7 +7,7 @@ which subscriptions match, or whether they are active, holds it alone. So no del
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +15,9 @@ from sqlalchemy.exc import DBAPIError
 _SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _IF_FREE = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_EITHER = """SELECT CASE WHEN alone THEN pg_advisory_xact_lock(hashtextextended(name, 0))
+    ELSE pg_advisory_xact_lock_shared(hashtextextended(name, 0)) END
+FROM unnest($1::text[], $2::bool[]) AS wanted(name, alone)"""
 _PATIENCE = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 _NOT_AVAILABLE = "55P03"
 
@@ -30,6 +33,15 @@ def alone(connection: Connection, organisation_id: str) -> None:
     """Without anybody else, until the transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.execute(_ALONE, {"name": _organisation(organisation_id)})
+
+
+def share_or_alone(connection: Connection, organisation_ids: Iterable[str], exclusive: Collection[str]) -> None:
+    """Share with some, and be alone with those `exclusive`; one statement, in the order of `share`."""
+    wanted = {*organisation_ids, *exclusive}
+    if connection.dialect.name == "postgresql" and wanted:
+        names = [_organisation(organisation_id) for organisation_id in sorted(wanted)]
+        alone = [organisation_id in exclusive for organisation_id in sorted(wanted)]
+        connection.exec_driver_sql(_EITHER, (names, alone))
 
 
 def if_free(connection: Connection, task: str) -> bool:

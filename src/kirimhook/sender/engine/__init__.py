@@ -1,0 +1,13 @@
+"""Delivers: leases what is due, posts it, and settles what came of it.
+
+`engine` is the whole; `source` says what to lease and settle, `dispatch` who goes next, `attempt` makes one,
+`decide` says what it came to, `record` how it is kept, `endpoints` who they go to, `budget` how many bytes of bodies
+are in memory, `notify` who is told.
+"""
+
+from __future__ import annotations
+
+from kirimhook.sender.engine.engine import Engine
+from kirimhook.sender.engine.notify import Command, Notifier, Teller, Url
+
+__all__ = ["Command", "Engine", "Notifier", "Teller", "Url"]

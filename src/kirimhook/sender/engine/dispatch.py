@@ -1,0 +1,113 @@
+"""Who goes next: each endpoint has so many attempts under way at most, and all together have so many.
+
+Live traffic goes before what waits in the background of the same endpoint. Endpoints that wait for room among all
+take turns. An attempt is made by a task that goes on with the next delivery as long as there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from kirimhook.sender.engine.endpoints import Endpoint
+from kirimhook.sender.engine.held import Held
+from kirimhook.settings import SenderSettings
+
+
+class Dispatch:
+    """Lives on the engine's loop. `attempt` never raises but CancelledError; `drop` gets what has been lost."""
+
+    def __init__(
+        self,
+        settings: SenderSettings,
+        clock: Callable[[], float],
+        attempt: Callable[[Held], Awaitable[None]],
+        drop: Callable[[Held], None],
+    ) -> None:
+        self._most = settings.in_flight
+        self._most_each = settings.in_flight_per_endpoint
+        self._clock = clock
+        self._attempt = attempt
+        self._drop = drop
+        self._starved: deque[Endpoint] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.in_flight = 0
+
+    def add(self, leased: Iterable[Held]) -> None:
+        endpoints: dict[Endpoint, None] = {}
+        for held in leased:
+            held.endpoint.line(held.delivery.rank).append(held)
+            endpoints[held.endpoint] = None
+        for endpoint in endpoints:
+            self._pump(endpoint)
+
+    def withdraw(self, endpoint: Endpoint) -> list[Held]:
+        """Those of which no attempt has begun."""
+        waiting = [*endpoint.live, *endpoint.background]
+        endpoint.live.clear()
+        endpoint.background.clear()
+        return waiting
+
+    async def ended(self) -> None:
+        """Wait for the attempts under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def cancel(self) -> None:
+        """Break off the attempts under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _pump(self, endpoint: Endpoint) -> None:
+        while endpoint.in_flight < self._most_each:
+            if self.in_flight >= self._most:
+                self._starve(endpoint)
+                return
+            held = self._take(endpoint)
+            if held is None:
+                return
+            task = asyncio.get_running_loop().create_task(self._work(held))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _starve(self, endpoint: Endpoint) -> None:
+        if not endpoint.is_starved and endpoint.is_waiting:
+            endpoint.is_starved = True
+            self._starved.append(endpoint)
+
+    async def _work(self, first: Held) -> None:
+        held: Held | None = first
+        while held is not None:
+            endpoint = held.endpoint
+            try:
+                await self._attempt(held)
+            finally:
+                endpoint.in_flight -= 1
+                self.in_flight -= 1
+            held = self._next(endpoint)
+
+    def _next(self, endpoint: Endpoint) -> Held | None:
+        """After an attempt to this endpoint: of one that has waited for room, or another of its own."""
+        if self._starved:
+            self._starve(endpoint)
+        while self._starved:
+            other = self._starved.popleft()
+            other.is_starved = False
+            held = self._take(other) if other.in_flight < self._most_each else None
+            if held is not None:
+                self._starve(other)
+                return held
+        return self._take(endpoint)
+
+    def _take(self, endpoint: Endpoint) -> Held | None:
+        while endpoint.live or endpoint.background:
+            held = (endpoint.live or endpoint.background).popleft()
+            if held.is_lost or self._clock() >= held.until:
+                held.is_lost = True
+                self._drop(held)
+                continue
+            endpoint.in_flight += 1
+            self.in_flight += 1
+            return held
+        return None

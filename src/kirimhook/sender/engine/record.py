@@ -1,0 +1,73 @@
+"""An attempt as it is kept: `contract.resources.Attempt` as JSON, put together by hand because it is made often.
+
+The body is not in it: it is the event's. A signature shows its time and how many secrets made it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quoted
+from typing import NamedTuple
+
+from kirimhook.contract.headers import CONTENT_LENGTH, SIGNATURE
+from kirimhook.sender.transport.exchange import Exchange
+
+MASK = "v1=" + 64 * "*"
+_MAC = re.compile("v1=[0-9a-f]{64}")
+
+
+class Sent(NamedTuple):
+    """What attempt `number` sent."""
+
+    number: int
+    host: str
+    headers: Mapping[str, str]
+    size: int
+    """Of the body, in bytes."""
+
+    def shown(self) -> dict[str, str]:
+        """All headers as they went out, but for the signatures."""
+        if not self.headers:
+            return {}
+        signature = masked(self.headers[SIGNATURE])
+        return {"Host": self.host, **self.headers, SIGNATURE: signature, CONTENT_LENGTH: str(self.size)}
+
+
+def masked(signature: str) -> str:
+    return _MAC.sub(MASK, signature)
+
+
+def record(sent: Sent, exchange: Exchange, due_at: int | None, why: str) -> str:
+    """`due_at`: when the next attempt is due, in milliseconds; None where there is none."""
+    timing = exchange.timing
+    status = exchange.status
+    return (
+        f'{{"number":{sent.number},"started_at":"{moment(exchange.started_at)}",'
+        f'"duration_ms":{_number(exchange.duration_ms)},"timing":{{"dns":{_number(timing.dns)},'
+        f'"connect":{_number(timing.connect)},"tls":{_number(timing.tls)},"first_byte":{_number(timing.first_byte)}}},'
+        f'"address":{_text(exchange.address)},"request_headers":{_encode(sent.shown())},'
+        f'"response_status":{"null" if status is None else status},"response_headers":{_encode(exchange.headers)},'
+        f'"response_body":{"null" if status is None else quoted(exchange.body.decode("utf-8", "replace"))},'
+        f'"error":{_text(exchange.error)},'
+        f'"next_attempt_at":{"null" if due_at is None else quoted(moment(due_at / 1000))},"why_next":{quoted(why)}}}'
+    )
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else quoted(value)
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None or not math.isfinite(value) else repr(round(value, 3))
+
+
+def moment(at: float) -> str:
+    """Unix seconds as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
