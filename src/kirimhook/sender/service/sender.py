@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kirimhook.contract.resources import EventReceipt
-from kirimhook.sender.service import publishing, rekeying
+from kirimhook.sender.service import accounting, publishing, rekeying
+from kirimhook.sender.service.accounting import Ledger
 from kirimhook.sender.service.calls import Caller, KeyInfo, NewKey, Once, Publishable, Rekeyed
 from kirimhook.sender.service.context import CheckUrl, Context, any_url, nobody
+from kirimhook.sender.service.keeping import Keeper, Kept
 from kirimhook.sender.service.keys import Keys
 from kirimhook.sender.service.scope import Scope
 from kirimhook.sender.service.tenant import Tenant
@@ -44,6 +46,7 @@ class Sender:
     ) -> None:
         self.context = Context(database, settings, sealer, clock, randomness, check_url, published)
         self._keys = Keys(self.context)
+        self._keeper = Keeper(self.context)
 
     def tenant(self, organisation_id: str, once: Once | None = None) -> Tenant:
         """What one organisation sees and does; `once` makes the one write that follows idempotent."""
@@ -87,3 +90,11 @@ class Sender:
     async def rekey(self) -> Rekeyed:
         """Seal all that is sealed anew under the first master key, in bounded steps. May be run again."""
         return await rekeying.rekey(self.context)
+
+    async def keep(self) -> Kept:
+        """One bounded round of what time brings: retention, expiry, what a deletion left. May be called anywhere."""
+        return await self._keeper.round()
+
+    async def ledger(self) -> Ledger:
+        """Whether every delivery is accounted for, at this moment. Works while publishers and engines do."""
+        return await accounting.take(self.context)

@@ -64,7 +64,7 @@ def count_open(connection: Connection, subscription_id: str) -> int:
     return connection.scalar(_open_now(subscription_id)) or 0
 
 
-def _open_now(subscription_id: str) -> Select[tuple[int]]:
+def _open_now(subscription_id: str) -> Select[Any]:
     return select(func.count()).select_from(queue).where(queue.c.subscription_id == subscription_id)
 
 

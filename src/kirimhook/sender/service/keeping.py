@@ -1,0 +1,47 @@
+"""What time brings: dead letters of deleted subscriptions, expiry, purge. Contract section 4, in bounded rounds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kirimhook.sender.service.context import Context
+from kirimhook.sender.store import retention
+
+
+class Kept(NamedTuple):
+    """What one round did."""
+
+    closed: int
+    """Open deliveries of deleted subscriptions, now dead letters."""
+    expired: int
+    """Deliveries that were still open at the end of their retention, now dead letters."""
+    deliveries: int
+    """Purged, with their attempts."""
+    events: int
+    """Forgotten, body and dedupe key, behind the last of their deliveries."""
+    answers: int
+    """Idempotency keys forgotten."""
+    more: bool
+    """Whether another round would find something at once."""
+
+
+class Keeper:
+    """Remembers how far its walk over events has come. Several, in several processes, take turns."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._after = ""
+
+    async def round(self) -> Kept:
+        """Four short transactions of at most `settings.keep_batch` rows each. Raises `StorageUnavailable`."""
+        context, settings = self._context, self._context.settings
+        now, batch, write = context.now(), settings.keep_batch, context.database.write
+        horizon, oldest = now - int(settings.retention * 1000), now - int(settings.idempotency_seconds * 1000)
+        closed = await write(lambda connection: retention.close_deleted(connection, batch, now))
+        purged = await write(lambda connection: retention.purge_deliveries(connection, horizon, batch, now))
+        after = self._after
+        forgotten = await write(lambda connection: retention.forget_events(connection, horizon, after, batch))
+        answers = await write(lambda connection: retention.forget_answers(connection, oldest, batch))
+        self._after = forgotten.next
+        more = closed > 0 or purged.more or bool(forgotten.next) or answers == batch
+        return Kept(closed, purged.expired, purged.deliveries, forgotten.events, answers, more)
