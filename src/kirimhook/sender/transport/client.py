@@ -76,8 +76,12 @@ class Transport:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Exchange:
         """One attempt, of at most `attempt_timeout` seconds from resolving the name to the last byte.
 
-        Whatever goes wrong is in the Exchange. Never raises but CancelledError, which closes the connection.
+        Whatever goes wrong is in the Exchange. Raises CancelledError, having closed the connection, and
+        RuntimeError where the transport is not open. What `close` breaks off is an Exchange with an error.
         """
+        dialler = self._dialler
+        if dialler is None:
+            raise RuntimeError("the transport is not open")
         started_at = self._clock()
         began = perf_counter()
         trip = Trip(asyncio.get_running_loop().time() + self._seconds)
@@ -86,14 +90,14 @@ class Transport:
             trip.target, trip.connection_key, opening = _prepared(url)
             head = _head(opening, headers, len(body))
             async with asyncio.timeout_at(trip.ends):
-                outcome = await self._exchange(trip, head, body)
+                outcome = await self._exchange(dialler, trip, head, body)
         except Exception as failure:
             error = self._error(failure, trip)
         spent = milliseconds(perf_counter() - began)
         return Exchange(started_at, spent, trip.timing(), trip.address, *outcome, error)
 
-    async def _exchange(self, trip: Trip, head: bytes, body: bytes) -> Outcome:
-        connection = await self._connection(trip)
+    async def _exchange(self, dialler: Dialler, trip: Trip, head: bytes, body: bytes) -> Outcome:
+        connection = await _connection(dialler, trip)
         wire = cast(Wire, connection.protocol)
         trip.phase = Phase.ANSWER
         trip.address = wire.address
@@ -110,29 +114,28 @@ class Transport:
         finally:
             if wire.first_byte:
                 trip.first_byte = milliseconds(max(wire.first_byte - written, 0.0))
-        if is_whole and message.code >= 200 and not wire.is_old:
+        if is_whole and message.code >= 200 and wire.is_reusable:
             connection.release()
         else:
             connection.close()
         raw = message.raw_headers
         return message.code, first_header(raw, b"retry-after"), kept_headers(raw), answer
 
-    async def _connection(self, trip: Trip) -> Connection:
-        """An idle connection that is still clean, or a new one."""
-        if self._dialler is None:
-            raise RuntimeError("the transport is not open")
-        while True:
-            connection = await self._dialler.connect(cast(Any, trip), [], _NO_TIMEOUT)
-            wire = cast(Wire, connection.protocol)
-            if wire.is_new or not wire.should_close:
-                return connection
-            connection.close()  # it was sent something that nobody asked for
-
     def _error(self, failure: Exception, trip: Trip) -> str:
         answered = "" if trip.status is None else f" (status {trip.status})"
         if isinstance(failure, TimeoutError) and failure.errno is None:
             return f"timeout after {self._seconds:g} s while {trip.phase}{answered}"
         return f"{describe(failure)}{answered}"
+
+
+async def _connection(dialler: Dialler, trip: Trip) -> Connection:
+    """An idle connection that is still clean, or a new one."""
+    while True:
+        connection = await dialler.connect(cast(Any, trip), [], _NO_TIMEOUT)
+        wire = cast(Wire, connection.protocol)
+        if wire.is_new or not wire.should_close:
+            return connection
+        connection.close()  # it was sent something that nobody asked for
 
 
 def trust(ca_bundle: str) -> ssl.SSLContext:

@@ -124,16 +124,17 @@ def _is_ipv4(name: str) -> bool:
     if not _ENDS_IN_A_NUMBER.fullmatch(name):
         return False
     try:
-        return bool(IPv4Address(name)) or True
+        IPv4Address(name)
     except AddressValueError:
         raise BadUrl("has a host that is neither a domain name nor a plain IPv4 address") from None
+    return True
 
 
-async def check(url: str, resolver: Resolver, allowed: Sequence[Network]) -> None:
+async def check(url: str, resolver: Resolver, allowed: Sequence[Network], *, seconds: float = CHECK_SECONDS) -> None:
     """Whether a subscription may have this URL, for a clear message when it is made. Raises `BadUrl`.
 
     Refused: a bad form, an address that may not be dialled, a name all of whose addresses may not be.
-    A name that does not resolve, or not within 2 s, is accepted: it may do so later, and each attempt vets it again.
+    A name that does not resolve, or not within `seconds`, is accepted: it may later, and each attempt vets it again.
     """
     target = parse(url)
     if target.is_address:
@@ -143,7 +144,7 @@ async def check(url: str, resolver: Resolver, allowed: Sequence[Network]) -> Non
     if reason := forbidden_name(target.host, allowed):
         raise BadUrl(f"forbidden host {target.host} ({reason})")
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(seconds):
             addresses = await resolver(target.host)
     except OSError:  # a timeout is one
         return

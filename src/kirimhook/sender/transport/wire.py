@@ -39,12 +39,19 @@ class Wire(ResponseHandler):
         """When the answer's first byte came, by `perf_counter`; 0.0 before."""
         self._made = perf_counter()
         self.is_new = True
+        self._was_large = False
         self._in_head = False
         self._head = 0
 
     @property
-    def is_old(self) -> bool:
-        return perf_counter() - self._made > MAX_AGE
+    def is_reusable(self) -> bool:
+        """Not too old, and the request is not still on its way although the answer has come."""
+        transport = self.transport
+        return (
+            transport is not None
+            and perf_counter() - self._made <= MAX_AGE
+            and not (self._was_large and transport.get_write_buffer_size())
+        )
 
     def expect(self) -> None:
         """Get ready for the answer to the request that is about to be written."""
@@ -65,7 +72,8 @@ class Wire(ResponseHandler):
         """Write a request; the system's buffers and the loop's take it, while the answer is waited for."""
         if self.transport is None:
             raise ServerDisconnectedError
-        if len(body) <= _JOINED:
+        self._was_large = len(body) > _JOINED
+        if not self._was_large:
             self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))

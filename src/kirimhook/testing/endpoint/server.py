@@ -47,9 +47,12 @@ class Endpoint:
         certificate: Certificate = Certificate.GOOD,
         door: Door = Door.OPEN,
         authority: Authority | None = None,
-        host: str = "127.0.0.1",
+        address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
-        """`host` is the loopback address it listens on; an `authority` of one's own can serve several endpoints."""
+        """`address`: the loopback address to listen on, and the port (0: any that is free).
+
+        An `authority` of one's own can serve several endpoints.
+        """
         self.requests: list[Request] = []
         """Every request that was read to its end, before it was answered."""
         self.connections = 0
@@ -57,9 +60,8 @@ class Endpoint:
         self._choose = choose or _script(answers or (Respond(),))
         self._certificate = certificate
         self._door = door
-        self._host = host
         self._authority = authority
-        self._port = 0
+        self._host, self._port = address
         self._news = asyncio.Event()
         self._lines: set[asyncio.Task[None]] = set()
         self._opened = contextlib.AsyncExitStack()
@@ -105,7 +107,7 @@ class Endpoint:
     async def __aenter__(self) -> Self:
         if self._authority is None:
             self._authority = Authority(Path(self._opened.enter_context(tempfile.TemporaryDirectory())))
-        listener = _listener(self._host, backlog=0 if self._door is Door.SHUT else 1024)
+        listener = _listener(self._host, self._port, backlog=0 if self._door is Door.SHUT else 1024)
         self._port = listener.getsockname()[1]
         if self._door is Door.SHUT:
             self._shut(listener)
@@ -164,12 +166,12 @@ class Endpoint:
             await answer(line)
 
 
-def _listener(host: str, backlog: int) -> socket.socket:
+def _listener(host: str, port: int, backlog: int) -> socket.socket:
     """Says TCP outright: asyncio switches Nagle's delay off for such sockets only."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.bind((host, 0))
+        listener.bind((host, port))
         listener.listen(backlog)
     except OSError:
         listener.close()
