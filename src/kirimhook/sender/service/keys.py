@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.signature import Secret
-from kirimhook.sender import moments
 from kirimhook.sender.service.calls import Caller, KeyInfo, Me, NewKey
 from kirimhook.sender.service.context import Context
+from kirimhook.sender.service.moments import floor_ms, moment, moment_or_none
 from kirimhook.sender.service.scope import Scope
 from kirimhook.sender.service.texts import is_storable
 from kirimhook.sender.store import organisations
@@ -60,7 +60,7 @@ class Keys:
             return organisation
 
         organisation = await self._context.database.write(operation)
-        return NewKey(key.id, organisation.id, Secret(plain), moments.shown(now), moments.shown(ends))
+        return NewKey(key.id, organisation.id, Secret(plain), moment(now), moment_or_none(ends))
 
     async def list(self, name: str) -> list[KeyInfo]:
         def operation(connection: Connection) -> list[Key]:
@@ -109,12 +109,12 @@ class Keys:
 async def me(scope: Scope, key_id: str) -> Me:
     """Raises ApiError `resource_not_found` for another organisation's key."""
     key, organisation = await scope.read(lambda connection: _held_by(connection, scope.organisation_id, key_id))
-    return Me(organisation.id, organisation.name, moments.shown(organisation.created_at), info(key))
+    return Me(organisation.id, organisation.name, moment(organisation.created_at), info(key))
 
 
 def info(key: Key) -> KeyInfo:
-    expires, revoked = moments.shown(key.expires_at), moments.shown(key.revoked_at)
-    return KeyInfo(key.id, key.first, key.last, moments.shown(key.created_at), expires, revoked)
+    expires, revoked = moment_or_none(key.expires_at), moment_or_none(key.revoked_at)
+    return KeyInfo(key.id, key.first, key.last, moment(key.created_at), expires, revoked)
 
 
 def _digest(key: str) -> bytes:
@@ -130,10 +130,9 @@ def _check_name(name: str) -> None:
 def _expiry(expires_at: datetime | None, now: int) -> int | None:
     if expires_at is None:
         return None
-    try:
-        ends = moments.stored(expires_at)
-    except ValueError as error:
-        raise ApiError("invalid_field_value", str(error), param="expires_at") from None
+    if expires_at.tzinfo is None:
+        raise ApiError("invalid_field_value", "a moment needs its offset from UTC", param="expires_at")
+    ends = floor_ms(expires_at)
     if ends <= now:
         raise ApiError("invalid_field_value", "a key expires in the future", param="expires_at")
     return ends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from kirimhook.contract.errors import ApiError
 from kirimhook.sender.schema import idempotency
@@ -52,7 +52,7 @@ def record(
 ) -> None:
     """Write the answer down under a key that `claim` holds."""
     connection.execute(
-        idempotency.insert(),
+        insert(idempotency),
         {
             "organisation_id": organisation_id,
             "key": key,
@@ -76,3 +76,22 @@ def purge(connection: Connection, oldest: int, limit: int) -> int:
     for organisation_id, key in keys:
         _forget(connection, organisation_id, key)
     return len(keys)
+
+
+class Sealed(NamedTuple):
+    organisation_id: str
+    key: str
+    sealed: bytes
+
+
+def sealed_after(connection: Connection, place: tuple[str, ...], limit: int) -> list[Sealed]:
+    """The next answers in the order of organisation and key; nobody else changes them meanwhile."""
+    order = (_columns.organisation_id, _columns.key)
+    wanted = select(*order, _columns.sealed).where(tuple_(*order) > place).order_by(*order)
+    rows = connection.execute(wanted.limit(limit).with_for_update())
+    return [Sealed(row.organisation_id, row.key, bytes(row.sealed)) for row in rows]
+
+
+def reseal(connection: Connection, answer: Sealed, sealed: bytes) -> None:
+    this = (_columns.organisation_id == answer.organisation_id, _columns.key == answer.key)
+    connection.execute(update(idempotency).where(*this).values(sealed=sealed))
