@@ -75,7 +75,7 @@ class Changes(NamedTuple):
 
 
 class DeliveryFilter(NamedTuple):
-    """Which deliveries; None means any. The window is [after, before) on creation."""
+    """Which deliveries; None means any. Created after the one moment and before the other, both exclusive."""
 
     subscription_id: str | None = None
     status: DeliveryStatus | None = None

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row
 
 from kirimhook.contract import ids
 from kirimhook.contract.errors import ApiError
+from kirimhook.contract.events import is_type
 from kirimhook.contract.resources import Attempt, BulkReplay, Delivery, DeliveryKind, DeliveryStatus, ReplayReceipt
 from kirimhook.sender.model import OPEN
 from kirimhook.sender.service.calls import MAX_LIMIT, BulkReplayRequest, DeliveryFilter, Page
@@ -70,7 +71,7 @@ async def get(scope: Scope, delivery_id: str) -> Delivery:
     """With its attempts, the first one first. Raises ApiError `resource_not_found`."""
 
     def operation(connection: Connection) -> Delivery:
-        row = store.one(connection, scope.organisation_id, delivery_id)
+        row = store.one(connection, scope.organisation_id, _checked_id(delivery_id))
         if row is None:
             raise _no_delivery()
         records = store.attempts_of(connection, delivery_id)
@@ -87,7 +88,7 @@ async def replay(scope: Scope, delivery_id: str) -> ReplayReceipt:
 
     def operation(connection: Connection) -> ReplayReceipt:
         locks.share(connection, [scope.organisation_id])
-        rows = replays.locked(connection, scope.organisation_id, [delivery_id])
+        rows = replays.locked(connection, scope.organisation_id, [_checked_id(delivery_id)])
         if not rows:
             raise _no_delivery()
         fresh, opened = _replayed(connection, scope, rows)
@@ -107,6 +108,8 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
     millisecond holds more than `BULK`, it needs the second. Raises ApiError as `replay`.
     """
     where = _where(scope, _as_filter(request), None)
+    if not ids.is_id(ids.SUBSCRIPTION, request.subscription_id):
+        raise _no_subscription()
 
     def search(connection: Connection) -> list[Candidate]:
         if holding.subscription(connection, scope.organisation_id, request.subscription_id) is None:
@@ -166,7 +169,15 @@ def _as_filter(request: BulkReplayRequest) -> DeliveryFilter:
     )
 
 
+def _checked_id(delivery_id: str) -> str:
+    if not ids.is_id(ids.DELIVERY, delivery_id):
+        raise _no_delivery()
+    return delivery_id
+
+
 def _where(scope: Scope, said: DeliveryFilter, position: str | None) -> store.Where:
+    if said.event_type is not None and not is_type(said.event_type):
+        raise ApiError("unknown_event_type", "there is no such event type", param="event_type")
     before = None if said.created_before is None else store.first_id(ceil_ms(said.created_before))
     return store.Where(
         scope.organisation_id,
@@ -182,9 +193,10 @@ def _where(scope: Scope, said: DeliveryFilter, position: str | None) -> store.Wh
 
 
 def _subscription(connection: Connection, scope: Scope, subscription_id: str) -> Row[Any]:
-    found = holding.subscription(connection, scope.organisation_id, subscription_id)
+    is_id = ids.is_id(ids.SUBSCRIPTION, subscription_id)
+    found = holding.subscription(connection, scope.organisation_id, subscription_id) if is_id else None
     if found is None:
-        raise ApiError("resource_not_found", "there is no such subscription", param="subscription_id")
+        raise _no_subscription()
     return found
 
 
@@ -193,6 +205,10 @@ def _alive(connection: Connection, scope: Scope, subscription_id: str) -> Row[An
     if found.deleted_at is not None:
         raise ApiError("subscription_deleted", "its subscription was deleted: there is nobody to send it to")
     return found
+
+
+def _no_subscription() -> ApiError:
+    return ApiError("resource_not_found", "there is no such subscription", param="subscription_id")
 
 
 def _no_delivery() -> ApiError:
