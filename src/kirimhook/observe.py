@@ -53,6 +53,8 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "unstored": LogEvent(ERROR, ("reason", "detail", "events"), "Storage did not take events: 503."),
     "inbox_failed": LogEvent(ERROR, ("reason", "detail"), "An outage of the storage begins: 503 until it ends."),
     "inbox_recovered": LogEvent(WARNING, ("reason",), "The outage is over, without anybody's doing."),
+    "database_failed": LogEvent(ERROR, ("reason", "detail"), "An outage of the sender's database begins."),
+    "database_recovered": LogEvent(WARNING, ("reason",), "That outage is over, without anybody's doing."),
     "inbox_replaced": LogEvent(
         ERROR, ("path",), "The file was deleted or moved while in use; a new one takes what comes."
     ),

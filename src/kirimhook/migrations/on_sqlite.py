@@ -9,9 +9,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from kirimhook.sender.database.failures import is_storage, unavailable
 from kirimhook.sender.database.file import DatabaseFile, SQLiteSettings, engine_on
-from kirimhook.sender.database.writer import unavailable
-from kirimhook.sqlite_file.reasons import is_storage
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -24,7 +23,9 @@ def looking(settings: SQLiteSettings, work: Work[T]) -> T:
         with engine.connect() as connection:
             return work(connection)
     except (DBAPIError, OSError) as error:
-        raise _meant(error) from error
+        if isinstance(error, DBAPIError) and not is_storage(error):
+            raise
+        raise unavailable(error) from error
     finally:
         engine.dispose()
 
@@ -36,12 +37,8 @@ def alone(settings: SQLiteSettings, work: Work[T]) -> T:
         with file.turn() as connection:
             return work(connection)
     except (DBAPIError, OSError) as error:
-        raise _meant(error) from error
+        if isinstance(error, DBAPIError) and not is_storage(error):
+            raise
+        raise unavailable(error) from error
     finally:
         file.close()
-
-
-def _meant(error: DBAPIError | OSError) -> Exception:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    of_storage = isinstance(cause, OSError) or (cause is not None and is_storage(cause))
-    return unavailable(error) if of_storage else error

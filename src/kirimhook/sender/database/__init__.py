@@ -1,6 +1,7 @@
 """Where a sender keeps things: SQLite, or PostgreSQL.
 
-`port` what both promise, `sqlite` with its `writer`, `readers` and `file`, `postgres` with its `codes`.
+`port` what both promise, `sqlite` with its `writer`, `readers`, `file` and `failures`, `postgres` with its `codes`,
+`outage` what the log is told.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
+from kirimhook.sender.database.failures import reason
 from kirimhook.sender.database.port import StorageUnavailable
 from kirimhook.sqlite_file.locks import WriterLock
 from kirimhook.sqlite_file.paths import Identity, identity, is_writable, make_file, remove_if_same, sidecars, size
-from kirimhook.sqlite_file.reasons import reason
 
 LOG_LIMIT = 64 * 1024 * 1024
 """Bytes; `journal_size_limit` cuts the log to it when it begins anew."""
@@ -102,8 +102,7 @@ class DatabaseFile:
                     yield self._opened()
                     self._check_in_place()
                 except BaseException as error:
-                    cause = error.__cause__ or error
-                    self._in_doubt = self._in_doubt or reason(cause) == "io_error"
+                    self._in_doubt = self._in_doubt or reason(error) == "io_error"
                     self._close_connection()
                     raise
         except BaseException:

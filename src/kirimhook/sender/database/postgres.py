@@ -16,15 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from kirimhook.sender.database import port
 from kirimhook.sender.database.codes import DISCONNECTED, RETRIED, reason, unavailable
+from kirimhook.sender.database.outage import Outage
 from kirimhook.sender.database.port import CLOSED, Operation, StorageRefused, StorageUnavailable
 
 __all__ = ["Postgres", "PostgresSettings"]
 
 T = TypeVar("T")
-TRIES = 5
-"""Of a transaction that others undid."""
-FIRST_PAUSE = 0.01
-"""Seconds before the second of them, at most; it doubles."""
+PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16)
+"""Seconds, at most, before a transaction that others undid is run again."""
 CLOSE_TIMEOUT = 20.0
 """Seconds that closing waits for what is under way."""
 UNSAFE = """
@@ -70,6 +69,7 @@ class Postgres:
     def __init__(self, settings: PostgresSettings) -> None:
         self._settings = settings
         self._engines: tuple[AsyncEngine, AsyncEngine] | None = None
+        self._outage = Outage()
         self._under_way = 0
         self._all_ended = asyncio.Event()
 
@@ -97,14 +97,15 @@ class Postgres:
             await engine.dispose()
 
     async def write(self, operation: Operation[T]) -> T:
-        for pause in (FIRST_PAUSE * 2**number for number in range(TRIES - 1)):
+        broken = False
+        for pause in PAUSES:
             try:
                 return await self._run(self._opened()[0], operation)
             except StorageUnavailable as error:
-                if error.in_doubt or error.reason not in {*RETRIED.values(), DISCONNECTED}:
+                old = error.reason == DISCONNECTED and not error.in_doubt and not broken  # of before a restart, maybe
+                if not old and error.reason not in RETRIED.values():
                     raise
-                if error.reason == DISCONNECTED and pause > FIRST_PAUSE:  # the first may be of a pooled connection
-                    raise
+                broken = broken or old
             await asyncio.sleep(pause * random.random())  # noqa: S311  # spreads those that met
         return await self._run(self._opened()[0], operation)
 
@@ -136,13 +137,19 @@ class Postgres:
 
         try:
             async with self._counted(), engine.connect() as connection:
-                return await connection.run_sync(transaction)
+                value = await connection.run_sync(transaction)
+        except StorageUnavailable as refused:
+            self._outage.begins(refused.reason, refused.detail)
+            raise
         except Exception as error:
-            why = None if isinstance(error, StorageUnavailable) else reason(error)
+            why = reason(error)
             if why is None:
                 raise
-            in_doubt = committing and why not in RETRIED.values()
-            raise unavailable(error, why, in_doubt) from error
+            found = unavailable(error, why, in_doubt=committing and why not in RETRIED.values())
+            self._outage.begins(found.reason, found.detail)
+            raise found from error
+        self._outage.ends()
+        return value
 
     @contextlib.asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

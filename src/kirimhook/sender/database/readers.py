@@ -8,13 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
+from kirimhook.sender.database.failures import is_storage, unavailable
 from kirimhook.sender.database.file import SQLiteSettings, engine_on, raw
 from kirimhook.sender.database.port import CLOSED, Operation, StorageUnavailable
-from kirimhook.sender.database.writer import unavailable
 from kirimhook.sqlite_file.paths import Identity, identity
-from kirimhook.sqlite_file.reasons import is_storage
 
 T = TypeVar("T")
 
@@ -55,9 +53,8 @@ class Readers:
                 return operation(connection)
             finally:
                 connection.rollback()
-        except (DBAPIError, OSError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, OSError) or (cause is not None and is_storage(cause)):
+        except Exception as error:
+            if is_storage(error):
                 self._forget()
                 raise unavailable(error) from error
             raise

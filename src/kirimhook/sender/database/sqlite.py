@@ -62,8 +62,8 @@ class SQLite:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         timer = loop.call_later(self._settings.patience, self._expire, future)
-        self._writer.submit(Entry(operation, future, loop))
         try:
+            self._writer.submit(Entry(operation, future, loop))
             return await future
         finally:
             timer.cancel()

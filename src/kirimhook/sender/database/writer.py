@@ -15,16 +15,18 @@ from collections import defaultdict, deque
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
+from kirimhook.sender.database.failures import is_storage, unavailable
 from kirimhook.sender.database.file import DatabaseFile, raw
-from kirimhook.sender.database.port import Operation, StorageRefused, StorageUnavailable
-from kirimhook.sqlite_file.reasons import is_storage, reason
+from kirimhook.sender.database.outage import Outage
+from kirimhook.sender.database.port import Operation, StorageUnavailable
 
 MOST = 512
 """Operations of one transaction …"""
 LONGEST = 0.05
 """… which begins none after so many seconds, so that nobody waits long for what came behind."""
+MOST_WAITING = 10_000
+"""Operations; past it a write is refused."""
 
 
 class Entry(NamedTuple):
@@ -33,7 +35,7 @@ class Entry(NamedTuple):
     loop: asyncio.AbstractEventLoop
 
 
-Result = tuple[asyncio.Future[Any], Any, BaseException | None]
+Result = tuple[Entry, Any, BaseException | None]
 
 
 class Writer:
@@ -41,14 +43,20 @@ class Writer:
 
     def __init__(self, file: DatabaseFile) -> None:
         self._file = file
+        self._outage = Outage()
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._waiting: deque[Entry] = deque()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="kirimhook-sender-writer", daemon=True)
-        self.submit = self._entries.put
 
     def start(self) -> None:
         self._thread.start()
+
+    def submit(self, entry: Entry) -> None:
+        """Raises `StorageUnavailable` when too many wait already."""
+        if self._entries.qsize() + len(self._waiting) >= MOST_WAITING:
+            raise StorageUnavailable("overloaded", f"{MOST_WAITING} operations wait for the file")
+        self._entries.put(entry)
 
     def stop(self, timeout: float) -> bool:
         """Blocks. False when the thread still waits for the file after `timeout` seconds."""
@@ -79,32 +87,37 @@ class Writer:
         try:
             results = self._transaction(taken)
         except Exception as error:  # whatever it is, its callers have to hear of it
+            found = unavailable(error)
+            self._outage.begins(found.reason, found.detail)
             if not taken:  # the file could not be had at all, and would not be for those behind either
                 taken.extend(self._waiting)
                 self._waiting.clear()
-            by_loop = {entry.loop for entry in taken}
-            for loop in by_loop:
-                _tell(loop, [(entry.future, None, unavailable(error)) for entry in taken if entry.loop is loop])
+            results = [(entry, None, unavailable(error)) for entry in taken]
         else:
-            told: defaultdict[asyncio.AbstractEventLoop, list[Result]] = defaultdict(list)
-            for entry, result in zip(taken, results, strict=True):
-                told[entry.loop].append(result)
-            for loop, some in told.items():
-                _tell(loop, some)
+            self._outage.ends()
+        _tell(results)
 
     def _transaction(self, taken: list[Entry]) -> list[Result]:
-        """Raises sqlite3.Error, OSError, `StorageUnavailable` or SQLAlchemy's; then nothing of it has happened."""
+        """Raises sqlite3.Error, OSError, `StorageUnavailable` or SQLAlchemy's; then nobody is promised anything."""
+        committing = False
+        try:
+            with self._file.turn() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                results = self._run_all(connection, taken)
+                committing = True
+                connection.commit()
+        except Exception as error:
+            raise unavailable(error, in_doubt=committing) from error
+        return results
+
+    def _run_all(self, connection: Connection, taken: list[Entry]) -> list[Result]:
         results: list[Result] = []
-        with self._file.turn() as connection:
-            begun = time.monotonic()
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            while self._waiting and len(taken) < MOST and time.monotonic() - begun < LONGEST:
-                entry = self._waiting.popleft()
-                if entry.future.done():  # its caller has gone
-                    continue
+        end = time.monotonic() + LONGEST
+        while self._waiting and len(taken) < MOST and (not taken or time.monotonic() < end):
+            entry = self._waiting.popleft()
+            if not entry.future.done():  # or its caller has gone
                 taken.append(entry)
                 results.append(_run(connection, entry))
-            connection.commit()
         return results
 
 
@@ -115,41 +128,32 @@ def _run(connection: Connection, entry: Entry) -> Result:
     try:
         value = entry.operation(connection)
     except BaseException as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if (cause is not None and is_storage(cause)) or not statements.in_transaction:
-            raise
+        if is_storage(error) or not statements.in_transaction:
+            raise unavailable(error) from error
         statements.execute("ROLLBACK TO operation")
         statements.execute("RELEASE operation")
-        return entry.future, None, _carried(error)
+        return entry, None, _carried(error)
     statements.execute("RELEASE operation")
-    return entry.future, value, None
+    return entry, value, None
 
 
-def unavailable(error: BaseException) -> StorageUnavailable:
-    """The same trouble in the port's words, a new one for each caller, who will raise it."""
-    if isinstance(error, StorageUnavailable):
-        kind = StorageRefused if isinstance(error, StorageRefused) else StorageUnavailable
-        return kind(error.reason, error.detail, retry_after=error.retry_after, in_doubt=error.in_doubt)
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    found = StorageUnavailable(reason(cause), str(cause) or repr(cause))
-    found.__cause__ = error
-    return found
-
-
-def _tell(loop: asyncio.AbstractEventLoop, results: list[Result]) -> None:
-    """A loop that has closed has nobody left to tell."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(_resolve, results)
+def _tell(results: list[Result]) -> None:
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Result]] = defaultdict(list)
+    for result in results:
+        by_loop[result[0].loop].append(result)
+    for loop, some in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # a loop that has closed has nobody left to tell
+            loop.call_soon_threadsafe(_resolve, some)
 
 
 def _resolve(results: list[Result]) -> None:
-    for future, value, error in results:
-        if future.done():  # its caller was cancelled, or its patience ended
+    for entry, value, error in results:
+        if entry.future.done():  # its caller was cancelled, or its patience ended
             continue
         if error is None:
-            future.set_result(value)
+            entry.future.set_result(value)
         else:
-            future.set_exception(error)
+            entry.future.set_exception(error)
 
 
 def _carried(error: BaseException) -> BaseException:
