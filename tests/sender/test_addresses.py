@@ -128,6 +128,7 @@ def test_another_form_of_an_address_is_no_address(text: str) -> None:
 
 def test_a_zone_does_not_hide_an_address() -> None:
     assert forbidden("fe80::1%eth0", ()) == "link-local"
+    assert forbidden("2606:4700::1%eth0", ()) == "names a zone"
     assert forbidden("fe80::1%2", networks(["fe80::/10"])) is None
 
 

@@ -129,6 +129,8 @@ def _reason(ip: IPv4Address | IPv6Address) -> str | None:
 
 
 def _reason_by_content(ip: IPv6Address) -> str | None:
+    if ip.scope_id is not None:
+        return "names a zone"
     number = int(ip)
     carried = IPv4Address(number & _LOW_32_BITS)
     if ip in _NAT64:

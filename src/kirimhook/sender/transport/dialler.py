@@ -49,16 +49,20 @@ class Dialler(BaseConnector):
         """What aiohttp's pool calls where it has no idle connection. `req` is what was given to `connect`."""
         addresses = await self._vetted(req)
         waiting = {_addr_info(address, req.target.port): address for address in addresses}
+        failure: OSError | None = None
         while True:
-            sock, info = await self._connected(list(waiting), req)
+            try:
+                sock, info = await self._connected(list(waiting), req)
+            except OSError as error:
+                raise failure or error from None
             share = (req.ends - self._loop.time()) / len(waiting)
             req.address = waiting.pop(info)
             try:
                 return await self._shake_hands(sock, req.address, share, req)
-            except OSError:  # a timeout is one
+            except OSError as error:  # a timeout is one; another of its addresses may do better
+                failure = failure or error
                 if not waiting:
-                    raise
-                # another of its addresses may do better
+                    raise failure from None
 
     async def _vetted(self, trip: Trip) -> list[str]:
         """The addresses that may be dialled. Raises `ForbiddenAddress` where none may, OSError where there is none."""
