@@ -32,7 +32,12 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-NOISY = {"uvicorn.error": logging.WARNING, "uvicorn.access": logging.CRITICAL, "asyncio": logging.WARNING}
+NOISY = {
+    "alembic": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "uvicorn.access": logging.CRITICAL,
+    "uvicorn.error": logging.WARNING,
+}
 """Libraries whose lower levels repeat what ours say better."""
 
 

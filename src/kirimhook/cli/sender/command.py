@@ -55,6 +55,7 @@ def sender(  # noqa: PLR0913  # options
     workers: own.Processes = 1,
     api_only: own.ApiOnly = False,
     engine_only: own.EngineOnly = False,
+    others: own.Set = None,
     ca_bundle: own.CaBundle = None,
     allow_network: own.AllowNetwork = None,
     schedule: own.Schedule = None,
@@ -77,7 +78,8 @@ def sender(  # noqa: PLR0913  # options
         return
     if api_only and engine_only:
         raise misuse("--api-only and --engine-only: give one of them, or neither for both")
-    settings = own.sender_settings(catalogue, schedule, ca_bundle, allow_network, drain)
+    numbers = {"drain_timeout": drain, **own.others_set(others or [])}
+    settings = own.sender_settings(catalogue, schedule, ca_bundle, allow_network, numbers)
     from kirimhook.cli.running import run_program
     from kirimhook.cli.sender.tls import certificate
     from kirimhook.serving.options import Address

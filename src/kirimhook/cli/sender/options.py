@@ -99,6 +99,15 @@ Schedule = Annotated[
 Drain = Annotated[
     float, typer.Option("--drain", metavar="SECONDS", help=about("drain_timeout"), rich_help_panel=DELIVERING)
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other setting, as docs/operating.md lists them: --set disable_after=50; several: repeat it.",
+        rich_help_panel=WORKING,
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option(
@@ -121,10 +130,10 @@ def sender_settings(
     schedule: str | None,
     ca_bundle: Path | None,
     allow_networks: list[str] | None,
-    drain: float,
+    others: dict[str, object],
 ) -> SenderSettings:
-    """Raises `Failure`, naming the option, for a value that it cannot have."""
-    given: dict[str, object] = {"allow_networks": tuple(allow_networks or ()), "drain_timeout": drain}
+    """`others` by the names of the settings. Raises `Failure`, naming the option, for a value that cannot be."""
+    given: dict[str, object] = {**others, "allow_networks": tuple(allow_networks or ())}
     if schedule is not None:
         given["schedule"] = _seconds(schedule)
     if catalogue is not None:
@@ -135,10 +144,33 @@ def sender_settings(
     try:
         return SenderSettings(**given)  # type: ignore[arg-type]  # checked there, by type and by range
     except SettingsError as error:
-        raise misuse(f"--{_OPTIONS.get(error.key, error.key)}: {str(error).partition(': ')[2]}") from None
+        option = _OPTIONS.get(error.key, f"set {error.key}")
+        raise misuse(f"--{option}: {str(error).partition(': ')[2]}") from None
 
 
-_OPTIONS = {"allow_networks": "allow-network", "drain_timeout": "drain"}
+_OPTIONS = {
+    "allow_networks": "allow-network",
+    "catalogue": "catalogue",
+    "drain_timeout": "drain",
+    "schedule": "schedule",
+}
+
+
+def others_set(written: list[str]) -> dict[str, object]:
+    """What `--set` says: whole numbers and numbers, by name. Raises `Failure`."""
+    return dict(_set(one) for one in written)
+
+
+def _set(written: str) -> tuple[str, object]:
+    name, equals, value = written.partition("=")
+    kind = _ABOUT[name][0] if name in _ABOUT else None
+    if not equals or kind not in {int, float}:
+        numbers = ", ".join(known for known, (kind, _) in _ABOUT.items() if kind in {int, float})
+        raise misuse(f"--set {written!r}: write NAME=VALUE, with one of {numbers}")
+    try:
+        return name, kind(value)
+    except ValueError:
+        raise misuse(f"--set {written!r}: {value!r} is no {'whole ' if kind is int else ''}number") from None
 
 
 def _seconds(written: str) -> tuple[float, ...]:

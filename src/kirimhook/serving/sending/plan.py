@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import make_url
@@ -84,5 +85,8 @@ def _connections(options: SenderOptions) -> int:
 
 
 def shown(database: str) -> str:
-    """The URL as it may be shown: without a password."""
-    return make_url(database).render_as_string(hide_password=True)
+    """The URL as it may be shown and used from anywhere: without a password, a file with its whole path."""
+    url = make_url(database)
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(Path(url.database).absolute()))
+    return url.render_as_string(hide_password=True)

@@ -1,0 +1,241 @@
+"""One process of a sender, with no configuration but whom it may deliver to: events come in over the API, leave as
+signed webhooks, and are accounted for; it ends when told to with all that was begun finished, and at once when told
+twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import ssl
+import stat
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from kirimhook.observe import METRICS
+from kirimhook.testing.devca import make_certificates
+from kirimhook.testing.endpoint import Hang, Hold, Respond
+from tests.cli.commands import kirimhook
+from tests.serving.senders import SOON, TYPES, Sending, call, consumer, is_signed
+
+
+def test_it_starts_without_configuration_and_says_where(tmp_path: Path) -> None:
+    with Sending(tmp_path) as sending:
+        started = sending.started()
+        assert started["url"] == f"http://127.0.0.1:{started['port']}"
+        assert started["admin_url"] == f"http://127.0.0.1:{started['admin_port']}"
+        assert started["database"] == f"sqlite:///{tmp_path}/kirimhook-sender.db"
+        assert (started["tls"], started["processes"], started["engine"]) == (False, 1, True)
+        assert "hint" not in started  # plain HTTP that stays on this machine
+        assert sending.call("GET", "/v1/health").status == 200
+        assert sending.call("GET", "/v1/me").data["name"] == "acme"
+        assert sending.problems() == []
+        assert stat.S_IMODE((tmp_path / "kirimhook-sender.key").stat().st_mode) == 0o600
+        assert sending.terminate() == 0
+        sending.logged("sender_stopped")
+
+
+def test_a_published_event_is_delivered_signed_and_accounted_for(tmp_path: Path) -> None:
+    with consumer() as somebody, Sending(tmp_path, *somebody.trusting) as sending:
+        subscription = sending.subscribe(somebody.url)
+        [receipt] = sending.publish("evt_1")
+        assert receipt == {"id": "evt_1", "object": "event", "deliveries": 1, "duplicate": False}
+        [request] = somebody.received(1)
+        assert is_signed(request, subscription["initial_secret"])
+        assert json.loads(request.body)["data"] == {"contact": {"id": "evt_1"}}
+        assert sending.terminate() == 0
+        code, ledger = sending.ledger()
+        assert (code, ledger["problems"]) == (0, [])
+        [line] = ledger["subscriptions"]
+        assert (line["subscription_id"], line["succeeded"], line["open"]) == (subscription["id"], 1, 0)
+
+
+def test_an_address_that_is_not_allowed_is_refused_at_creation(tmp_path: Path) -> None:
+    with Sending(tmp_path) as sending:
+        body = {"url": "https://127.0.0.1/hook", "events": TYPES}
+        refused = sending.call("POST", "/v1/webhook_subscriptions", body)
+        error = refused.document["error"]
+        assert (refused.status, error["code"], error["param"]) == (400, "invalid_webhook_url", "url")
+        assert "loopback" in error["message"]
+
+
+def test_attempts_in_flight_end_before_it_does(tmp_path: Path) -> None:
+    until = asyncio.Event()
+    with consumer(Hold(until)) as somebody, Sending(tmp_path, *somebody.trusting) as sending:
+        sending.subscribe(somebody.url)
+        sending.publish("evt_1")
+        somebody.received(1)
+        sending.send(signal.SIGTERM)
+        sending.logged("sender_stopping", signal="SIGTERM")
+        assert sending.problems() == ["stopping"]
+        somebody.do(until.set)
+        assert sending.wait() == 0
+        assert sending.ledger()[1]["subscriptions"][0]["succeeded"] == 1
+        assert len(somebody.received(1)) == 1
+
+
+def test_attempts_that_do_not_end_are_broken_off_after_the_bound_and_given_back(tmp_path: Path) -> None:
+    with consumer(Hang(), Respond()) as somebody:
+        with Sending(tmp_path, *somebody.trusting, "--drain", "0.2") as sending:
+            sending.subscribe(somebody.url)
+            sending.publish("evt_1")
+            somebody.received(1)
+            assert sending.terminate(timeout=15) == 0
+            assert sending.ledger()[1]["subscriptions"][0]["open"] == 1
+        with Sending(tmp_path, *somebody.trusting):
+            assert somebody.ids(2) == ["evt_1", "evt_1"]  # at once, not when a lease of 30 s has run out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_second_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    with consumer(Hang()) as somebody, Sending(tmp_path, *somebody.trusting) as sending:
+        sending.subscribe(somebody.url)
+        sending.publish("evt_1")
+        somebody.received(1)
+        sending.send(number)
+        sending.logged("sender_stopping", signal=number.name)
+        sending.send(number)
+        assert sending.wait(timeout=10) == code
+
+
+def test_while_it_stops_it_takes_nothing_new(tmp_path: Path) -> None:
+    until = asyncio.Event()
+    with consumer(Hold(until)) as somebody, Sending(tmp_path, *somebody.trusting) as sending:
+        sending.subscribe(somebody.url)
+        sending.publish("evt_1")
+        somebody.received(1)
+        port = sending.started()["port"]
+        sending.send(signal.SIGTERM)
+        sending.logged("sender_stopping")
+        while not _is_refused(port):
+            pass
+        somebody.do(until.set)
+        assert sending.wait() == 0
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), SOON).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_metrics_are_the_senders_and_parse(tmp_path: Path) -> None:
+    with consumer() as somebody, Sending(tmp_path, *somebody.trusting) as sending:
+        sending.subscribe(somebody.url)
+        sending.publish("evt_1", "evt_2")
+        somebody.received(2)
+        assert sending.metrics()["kirimhook_sender_requests_total"] >= 2
+        page = sending.admin("/metrics")[1].decode()
+        for name, metric in METRICS.items():
+            ours = name.startswith(("kirimhook_sender_", "kirimhook_connections"))
+            assert (f"# HELP {name} {metric.about}\n" in page) == ours
+        found = sending.metrics()
+        assert found["kirimhook_ready"] == 1
+        assert found["kirimhook_processes"] == found["kirimhook_processes_expected"] == 1
+        assert "kirimhook_sender_open_deliveries" in found
+        assert sending.admin("/healthz") == (200, b"ok\n")
+        assert sending.status()["processes"][0]["delivers"] is True
+
+
+def test_open_deliveries_are_counted(tmp_path: Path) -> None:
+    with consumer(Respond(503)) as somebody, Sending(tmp_path, *somebody.trusting, "--schedule", "0,3600") as sending:
+        sending.subscribe(somebody.url)
+        sending.publish("evt_1", "evt_2")
+        sending.logged("attempt_failed", event_id="evt_1")
+        sending.logged("attempt_failed", event_id="evt_2")
+        assert sending.status()["open_deliveries"] == 2
+
+
+def test_development_tls_makes_an_authority_once_and_tells_where(tmp_path: Path) -> None:
+    with Sending(tmp_path, "--tls") as sending:
+        started = sending.started()
+        assert started["url"].startswith("https://")
+        trust = ssl.create_default_context(cafile=started["ca"])
+        with urllib.request.urlopen(f"{started['url']}/v1/health", timeout=SOON, context=trust) as reply:
+            assert reply.status == 200
+        assert sending.terminate() == 0
+    made = Path(started["ca"]).read_bytes()
+    with Sending(tmp_path, "--tls") as sending:
+        assert Path(sending.started()["ca"]).read_bytes() == made
+
+
+def test_a_new_certificate_is_taken_on_sighup(tmp_path: Path) -> None:
+    one = make_certificates(tmp_path, "localhost")
+    with Sending(tmp_path, "--tls-cert", str(one.certificate), "--tls-key", str(one.key)) as sending:
+        url = f"https://localhost:{sending.started()['port']}/v1/health"
+        urllib.request.urlopen(url, timeout=SOON, context=one.client_context()).close()
+        two = make_certificates(tmp_path, "localhost")  # in the same files
+        sending.send(signal.SIGHUP)
+        sending.logged("certificate_loaded")
+        urllib.request.urlopen(url, timeout=SOON, context=two.client_context()).close()
+
+
+def test_a_wrong_master_key_is_said_and_nothing_runs(tmp_path: Path) -> None:
+    with Sending(tmp_path) as sending:
+        sending.subscribe("https://hooks.example.com/kirim")
+        assert sending.terminate() == 0
+    (tmp_path / "kirimhook-sender.key").unlink()
+    with Sending(tmp_path) as sending:
+        assert sending.wait() == 1
+        [said] = sending.said
+        assert said.startswith("kirimhook: the master key: ")
+        assert "do not open" in said
+
+
+def test_a_named_key_file_goes_before_the_environment(tmp_path: Path) -> None:
+    with Sending(tmp_path, "--master-key-file", "mine", environment={"KIRIMHOOK_MASTER_KEYS": "nonsense"}) as sending:
+        sending.started()
+        assert (tmp_path / "mine").exists()
+        assert not (tmp_path / "kirimhook-sender.key").exists()
+    with Sending(tmp_path, environment={"KIRIMHOOK_MASTER_KEYS": "nonsense"}) as sending:
+        assert sending.wait() == 1
+        assert "KIRIMHOOK_MASTER_KEYS" in sending.said[0]
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with Sending(tmp_path, "--port", str(taken.getsockname()[1])) as sending:
+            assert sending.wait() == 1
+        assert sending.said == [
+            f"kirimhook: cannot listen on 127.0.0.1:{taken.getsockname()[1]}: Address already in use"
+        ]
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "kirimhook-sender.db").write_bytes(b"not a database" * 1000)
+    with Sending(tmp_path) as sending:
+        assert sending.wait() == 1
+        [said] = sending.said
+        assert said.startswith("kirimhook: the database cannot be used: ")
+
+
+def test_a_command_is_told_of_a_dead_letter_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "told")
+    notify = ("--notify", f"sh -c 'cat > {tmp_path}/told'")
+    with consumer(Respond(400)) as somebody, Sending(tmp_path, *somebody.trusting, *notify) as sending:
+        subscription = sending.subscribe(somebody.url)
+        sending.publish("evt_1")
+        [line] = (tmp_path / "told").read_text().splitlines()
+        told = json.loads(line)
+        assert subscription["id"] in json.dumps(told)
+        assert "evt_1" in json.dumps(told)
+        assert sending.terminate() == 0
+
+
+def test_a_revoked_key_is_refused(tmp_path: Path) -> None:
+    with Sending(tmp_path) as sending:
+        assert sending.call("GET", "/v1/me").status == 200
+        key_id = sending.call("GET", "/v1/me").data["key"]["id"]
+        ran = kirimhook("sender", "keys", "revoke", key_id, "--org", "acme", "--database", sending.database)
+        assert ran.code == 0
+        while (answered := sending.call("GET", "/v1/me")).status == 200:  # another process sees it within two seconds
+            pass
+        assert answered.document["error"]["code"] == "revoked_api_key"
+        assert call(f"{sending.url}/v1/me", "kdv_live_nobody").document["error"]["code"] == "invalid_api_key"
