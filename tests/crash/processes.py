@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -76,6 +81,21 @@ class Processes:
     ) -> Served:
         """Returns when it works. Raises ServeFailed."""
         return self._start(["work", hooks, *self._inbox(""), *options], lines, environment=environment)
+
+    def sender(self, *options: str, database: str | None = None) -> tuple[dict[str, Any], str]:
+        """Its `sender_started`, and a key of an organisation. Delivers to this machine. Raises ServeFailed."""
+        where = ("--database", database or f"sqlite:///{self.folder / 'sender.db'}")
+        ports = ("--port", "0", "--admin-port", "0", "--allow-network", "127.0.0.0/8")
+        started = self._start(["sender", *where, *ports, *options], None).started()
+        create = ["sender", "keys", "create", "--org", "test", "--json", *where]
+        made = subprocess.run(
+            [sys.executable, "-m", "kirimhook", *create],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            check=True,
+            timeout=SOON,
+        )
+        return started, json.loads(made.stdout)["key"]
 
     @contextmanager
     def nobody_writes(self) -> Iterator[None]:

@@ -114,4 +114,5 @@ async def _done(path: Path) -> dict[bytes, int]:
 def _book(path: Path) -> Counter[int]:
     """How often each event was completed, as the handlers booked it."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        return Counter(dict(connection.execute("SELECT event, count(*) FROM demo_book GROUP BY event")))
+        rows = connection.execute("SELECT event, count(*) FROM demo_book GROUP BY event")
+        return Counter(dict(rows.fetchall()))

@@ -29,10 +29,11 @@ class InboxKind(StrEnum):
 def demo(
     inbox: Annotated[InboxKind, typer.Option("--inbox", help="What the receiver stores events in.")] = InboxKind.SQLITE,
 ) -> None:
-    """Receive every documented payload over verified HTTPS, then thousands more, through a SIGKILL.
+    """The whole circle: publish, deliver over verified HTTPS, receive, handle; through a SIGKILL and an outage.
 
-    It ends with the account: sent, acknowledged, refused, completed once, completed twice, lost. On a terminal the
-    receiver stays up afterwards, for events of your own; everything lives in a temporary folder, and goes with it.
+    Sender and receiver run as processes. It ends with the account of both sides: published, delivered, dead, replayed,
+    completed once, completed twice, lost. On a terminal both stay up afterwards, for events of your own; everything
+    lives in a temporary folder, and goes with it.
     """
     del inbox  # the one that there is
     from rich.console import Console
@@ -40,6 +41,7 @@ def demo(
     from kirimhook.cli.demo.play import play
     from kirimhook.cli.demo.screen import Screen
     from kirimhook.cli.demo.stage import Stage
+    from kirimhook.contract.errors import ApiError
     from kirimhook.testing.served import ServeFailed
 
     console = Console(highlight=False)
@@ -52,7 +54,7 @@ def demo(
             screen.account(balance)
             if console.is_terminal and sys.stdin.isatty():
                 screen.stay(stage)
-        except (ServeFailed, TimeoutError) as error:
+        except (ServeFailed, ApiError, TimeoutError) as error:
             raise Failure(f"the demo broke off: {str(error) or 'it took too long'}") from error
         finally:
             stage.stop()

@@ -65,9 +65,9 @@ class Platform:
                 task = tasks.create_task(self._publish(event))
                 task.add_done_callback(lambda _: (room.release(), progress()))
 
-    async def open_deliveries(self) -> bool:
-        """Whether any delivery is still to be made."""
-        return bool(await self.deliveries(1, status="pending") or await self.deliveries(1, status="failed"))
+    async def all_delivered(self) -> bool:
+        """Whether no delivery is open."""
+        return not (await self.deliveries(1, status="pending") or await self.deliveries(1, status="failed"))
 
     async def deliveries(self, limit: int, **filters: str) -> list[dict[str, Any]]:
         """The newest ones."""

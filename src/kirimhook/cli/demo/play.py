@@ -1,79 +1,128 @@
-"""The demo, step by step."""
+"""The demo, step by step: the whole circle, from a publish to the handler, through a crash and an outage."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from kirimhook.backends import open_inbox
 from kirimhook.cli.demo.account import Balance, balance
-from kirimhook.cli.demo.provider import Delivery, Provider
+from kirimhook.cli.demo.forger import forge
+from kirimhook.cli.demo.platform import Platform
 from kirimhook.cli.demo.screen import Screen
-from kirimhook.cli.demo.stage import LEASE, Stage
+from kirimhook.cli.demo.stage import LEASE, SCHEDULE, Stage
 from kirimhook.cli.demo.traffic import Traffic
-from kirimhook.receiver.inbox import Inbox
+from kirimhook.contract.samples import Sample
 from kirimhook.receiver.model import EventState
 
-EVENTS = 2000
+EVENTS = 1000
+MISSED = 200
+"""Events published while the receiver is down."""
+FORGERIES = 20
 PATIENCE = 60.0
-"""Seconds for the receiver to handle what it has stored."""
+"""Seconds for each thing that both sides have to come to."""
+LOOK = 0.2
+"""Seconds between two looks at it."""
 
 
 async def play(stage: Stage, screen: Screen) -> Balance:
-    """Raises ServeFailed, TimeoutError. The receiver is left running."""
-    screen.step("making a certificate authority, a secret and an inbox; starting the receiver with TLS")
-    await asyncio.to_thread(stage.start)
-    screen.step(f"it listens on {stage.url}")
-    provider = Provider(stage.url, stage.secret, stage.trust)
-    screen.watch(provider.account)
+    """Raises ServeFailed, TimeoutError, ApiError. Both processes are left running."""
+    screen.step("starting the sender: its API, its engine, a database; making an API key")
+    await asyncio.to_thread(stage.start_sender)
+    screen.step("starting the receiver: a certificate authority, TLS, an inbox; no secret yet")
+    await asyncio.to_thread(stage.start_receiver)
+    platform = Platform(stage.api, stage.key)
     traffic = Traffic(random.Random(), int(time.time()))  # noqa: S311  # which sample comes next is no secret
-    first, many = traffic.samples(), list(traffic.many(EVENTS))
-    sent = {delivery.identity for delivery in (*first, *many) if not delivery.forged}
+    watching = asyncio.create_task(screen.watch(platform))
     try:
-        screen.step(f"posting the {len(first)} documented payloads")
-        await provider.send(first, lambda: None)
-        screen.step(f"posting {EVENTS} more events, with duplicates and forgeries between, and a SIGKILL half way")
-        await _send_through_a_crash(provider, many, stage, screen)
-        screen.step(
-            f"waiting for the last ones: what the killed worker held is due again when its lease of {LEASE:g} s is over"
-        )
-        await _handled(stage.database, len(sent))
+        subscription = await _subscribe(stage, platform, screen)
+        await _first_steps(platform, traffic, screen)
+        await _crash(stage, platform, traffic, screen)
+        await _outage(stage, platform, subscription, traffic, screen)
+        await _recovery(stage, platform, subscription, screen)
+        screen.step(f"posting {FORGERIES} forged deliveries to the receiver")
+        forged = list(traffic.many(FORGERIES))
+        answers = await forge(stage.url, forged, stage.certificates.client_context())
+        screen.step(f"waiting for the handlers: what a killed worker held is due when its lease of {LEASE:g} s is over")
+        await _until(lambda: _handled(stage.inbox, len(platform.published.events)))
     finally:
-        await provider.close()
-    return await balance(stage.database, provider.account, sent, sum(delivery.forged for delivery in many))
+        watching.cancel()
+        await platform.close()
+    ledger = await asyncio.to_thread(stage.ledger)
+    return await balance(stage.inbox, platform.published, ledger, answers)
 
 
-async def _send_through_a_crash(provider: Provider, many: list[Delivery], stage: Stage, screen: Screen) -> None:
-    half = asyncio.Event()
-    answered = 0
-
-    def progress() -> None:
-        nonlocal answered
-        answered += 1
-        if answered == len(many) // 2:
-            half.set()
-
-    sending = asyncio.create_task(provider.send(many, progress))
-    await half.wait()
-    await asyncio.to_thread(stage.kill)
-    screen.step("killed it with SIGKILL; starting it again while the sender goes on")
-    await asyncio.to_thread(stage.start)
-    screen.step("it is back; what was not acknowledged is sent again")
-    await sending
+async def _subscribe(stage: Stage, platform: Platform, screen: Screen) -> str:
+    screen.step(f"subscribing {stage.url} to every event over the API; storing the secret that it shows once")
+    subscription, secret = await platform.subscribe(stage.url)
+    await asyncio.to_thread(stage.hand_over, secret)
+    return subscription
 
 
-async def _handled(database: Path, events: int) -> None:
-    inbox = open_inbox(f"sqlite:///{database}")
+async def _first_steps(platform: Platform, traffic: Traffic, screen: Screen) -> None:
+    documented = traffic.samples()
+    screen.step(f"publishing the {len(documented)} documented payloads: signed, delivered, verified, stored, handled")
+    await platform.publish(documented, screen.published)
+    await _until(platform.all_delivered)
+    await screen.deliveries(platform)
+
+
+async def _crash(stage: Stage, platform: Platform, traffic: Traffic, screen: Screen) -> None:
+    screen.step(f"publishing {EVENTS} more, some of them twice; half way the receiver is killed with SIGKILL")
+    many = list(traffic.many(EVENTS))
+    half = len(many) // 2
+    await platform.publish(many[:half], screen.published)
+    await asyncio.gather(platform.publish(many[half:], screen.published), _kill_and_start(stage, screen))
+    await _until(platform.all_delivered)
+
+
+async def _kill_and_start(stage: Stage, screen: Screen) -> None:
+    await asyncio.to_thread(stage.kill_receiver)
+    screen.step("killed; starting it again on the same inbox, while attempts fail and come back")
+    await asyncio.to_thread(stage.start_receiver)
+
+
+async def _outage(stage: Stage, platform: Platform, subscription: str, traffic: Traffic, screen: Screen) -> None:
+    screen.step(f"taking the receiver down, and publishing {MISSED} events; attempts after {SCHEDULE} s, then dead")
+    await asyncio.to_thread(stage.stop_receiver)
+    missed: list[Sample] = list(traffic.many(MISSED))
+    await platform.publish(missed, screen.published)
+
+    async def disabled() -> bool:
+        return bool((await platform.subscription(subscription))["status"] == "disabled")
+
+    await _until(disabled)
+    await screen.deliveries(platform)
+    found: dict[str, Any] = await platform.subscription(subscription)
+    screen.step(f"too many in a row are dead: the subscription is disabled ({found['disabled_reason']}), the rest held")
+
+
+async def _recovery(stage: Stage, platform: Platform, subscription: str, screen: Screen) -> None:
+    screen.step("bringing the receiver back, and enabling the subscription: what was held is delivered")
+    await asyncio.to_thread(stage.start_receiver)
+    await platform.enable(subscription)
+    await _until(platform.all_delivered)
+    replayed = await platform.replay_the_dead(subscription)
+    screen.step(f"replaying the {replayed} dead letters in bulk")
+    await _until(platform.all_delivered)
+    await screen.deliveries(platform)
+
+
+async def _handled(path: Path, events: int) -> bool:
+    inbox = open_inbox(f"sqlite:///{path}")
     await inbox.open()
     try:
-        async with asyncio.timeout(PATIENCE):
-            while await _done(inbox) < events:  # noqa: ASYNC110  # another process handles them
-                await asyncio.sleep(0.2)
+        return (await inbox.stats()).counts[EventState.DONE] >= events
     finally:
         await inbox.close()
 
 
-async def _done(inbox: Inbox) -> int:
-    return (await inbox.stats()).counts[EventState.DONE]
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Other processes bring it about: look until it is so. Raises TimeoutError."""
+    async with asyncio.timeout(PATIENCE):
+        while not await holds():  # noqa: ASYNC110  # another process brings it about
+            await asyncio.sleep(LOOK)

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import threading
 from collections import deque
-from typing import Self
+from typing import Any, Self
 
+import aiohttp
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from kirimhook.cli.demo.account import Balance
-from kirimhook.cli.demo.provider import Account
+from kirimhook.cli.demo.platform import Platform
 from kirimhook.cli.demo.stage import Stage
+from kirimhook.contract.errors import ApiError
 
-SHOWN = 8
-"""Lines of what the handlers print."""
+SHOWN = 6
+"""Lines of what the handlers print, and deliveries."""
+STYLES = {"succeeded": "green", "dead": "bold red", "failed": "yellow", "pending": "dim"}
+MOST = 32
+"""Characters of a value."""
 
 
 class Screen:
-    """A live table on a terminal; off one, a line for each step."""
+    """Live tables on a terminal; off one, a line for each step, and the newest deliveries now and then."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._printed: deque[str] = deque(maxlen=SHOWN)
         self._handled = 0
+        self._published = 0
+        self._newest: list[dict[str, Any]] = []
         self._step = ""
         self._echo = False
-        self._account: Account | None = None
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
@@ -46,8 +53,8 @@ class Screen:
         self._step = text
         self._console.print(Text(f"• {text}"))
 
-    def watch(self, account: Account) -> None:
-        self._account = account
+    def published(self) -> None:
+        self._published += 1
 
     def printed(self, line: str) -> None:
         """A line of a handler."""
@@ -56,14 +63,21 @@ class Screen:
         if self._echo:
             self._console.print(Text(f"  {line}", style="dim"))
 
+    async def watch(self, platform: Platform) -> None:
+        """Keep the newest deliveries in sight, until cancelled."""
+        while self._console.is_terminal:
+            with contextlib.suppress(ApiError, aiohttp.ClientError):
+                self._newest = await platform.deliveries(SHOWN)
+            await asyncio.sleep(0.4)
+
+    async def deliveries(self, platform: Platform) -> None:
+        """The newest ones, to stay on the page."""
+        self._console.print(_deliveries(await platform.deliveries(SHOWN)))
+
     def _render(self) -> Group:
-        table = Table.grid(padding=(0, 3))
-        account = self._account
-        if account is not None:
-            table.add_row("requests", "acked", "duplicates", "forgeries refused", "resent", "handled")
-            counts = (account.posts, len(account.acked), account.duplicates, account.refused_forgeries, account.resent)
-            table.add_row(*(f"[bold]{count}[/]" for count in (*counts, self._handled)))
-        return Group(Text(self._step, style="bold"), table, Text("\n".join(self._printed), style="dim"))
+        counts = Text(f"published {self._published}   handled {self._handled}", style="bold")
+        handled = Text("\n".join(self._printed), style="dim")
+        return Group(Text(self._step, style="bold"), counts, _deliveries(self._newest), handled)
 
     def account(self, balance: Balance) -> None:
         table = Table(title="The account", title_justify="left", show_header=False)
@@ -78,12 +92,14 @@ class Screen:
     def stay(self, stage: Stage) -> None:
         """Show how to go on, print what the handlers print, and wait for Ctrl-C."""
         say = self._console.print
-        say(Text("\nThe receiver is still up. From a second terminal, in this folder:", style="bold"))
+        say(Text("\nBoth are still up. From a second terminal:", style="bold"))
         say(
             Text(f"""
-  {sys.argv[0]} trigger message.received --url {stage.url} \\
-      --secrets-file {stage.secrets_file} --ca-bundle {stage.certificates.ca}
-  {sys.argv[0]} inbox list --inbox sqlite:///{stage.database}
+  export KIRIM_API_URL={stage.api} KIRIM_KEY={stage.key}
+  {sys.argv[0]} sender publish --sample message.received.text
+  curl "$KIRIM_API_URL/v1/webhook_deliveries?status=dead" -H "Authorization: Bearer $KIRIM_KEY"
+  {sys.argv[0]} sender ledger --database {stage.database}
+  {sys.argv[0]} inbox list --inbox sqlite:///{stage.inbox}
   curl {stage.admin_url}/status
 """)
         )
@@ -91,3 +107,18 @@ class Screen:
         self._echo = True
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
+
+
+def _deliveries(newest: list[dict[str, Any]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for delivery in newest:
+        came = delivery["response_status"] or delivery["last_error"] or ""
+        number = f"attempt {delivery['attempt_count']}" if delivery["attempt_count"] else ""
+        values = (delivery["event_type"], delivery["kind"], delivery["status"], number, came)
+        table.add_row("  →", *map(_short, values), style=STYLES.get(delivery["status"], ""))
+    return table
+
+
+def _short(value: object) -> Text:
+    text = str(value)
+    return Text(text if len(text) <= MOST else text[: MOST - 1] + "…", no_wrap=True)
