@@ -36,7 +36,7 @@ LEAST_IN_FLIGHT = 32
 BEFORE, AFTER = "A", "Z"
 """Letters in the ids of what the bare loop posts: prefilled ones have digits."""
 POLL = 0.02
-STALLED = 60.0
+STALLED = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ async def _deliver(plan: Plan, control: Control) -> tuple[float, float, float]:
     await database.open()
     begun = await control.arrived()
     async with Transport(settings) as transport:
-        engine = Engine(database, _Opener(sealing.load(os.environ)), transport, settings, clock=time.time, draw=random.random)
+        engine = Engine(database, sealing.load(os.environ), transport, settings, clock=time.time, draw=random.random)
         running = asyncio.create_task(engine.run())
         await control.wait_for(begun + plan.warm_up)
         costs = time.process_time(), _server_cpu(plan.server_pid)
@@ -144,14 +144,6 @@ async def _deliver(plan: Plan, control: Control) -> tuple[float, float, float]:
         await running
     await database.close()
     return ended, *since
-
-
-class _Opener:
-    def __init__(self, sealer: sealing.Sealer) -> None:
-        self._sealer = sealer
-
-    def open(self, sealed: bytes) -> str:
-        return self._sealer.open(sealed).decode()
 
 
 async def _recorded(database: Database, subscriptions: Sequence[str]) -> None:
