@@ -195,6 +195,12 @@ class World(NamedTuple):
     sender: Sender
     meter: Meter
     key: NewKey
+    name: str = "acme"
+
+    async def another(self, name: str) -> World:
+        """The same API, as another organisation sees it."""
+        key = await self.sender.create_organisation_key(name)
+        return self._replace(api=self.api.with_key(key.key.reveal()), key=key, name=name)
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OWN_CODES = {"limit": "invalid_limit", "cursor": "invalid_cursor"}
+_MESSAGES = {"missing": "is required", "extra_forbidden": "there is no such field"}
 _PREFIX = "Value error, "
 _MAX_PARAM = 128
 
@@ -75,11 +76,11 @@ def from_validation(errors: Sequence[Any]) -> ApiError:
     first = errors[0]
     where = [str(part) for part in first["loc"][1:]]
     param = ".".join(where)[:_MAX_PARAM].encode("ascii", "backslashreplace").decode() or None
-    message = str(first["msg"]).removeprefix(_PREFIX)
+    message = _MESSAGES.get(first["type"]) or str(first["msg"]).removeprefix(_PREFIX).replace("Input should", "should")
     if param is None:
         return ApiError("invalid_json", "the body must be a JSON object")
     if first["type"] == "missing":
-        return ApiError("missing_required_field", "is required", param=param)
+        return ApiError("missing_required_field", message, param=param)
     if first["type"] in CODES:
         return ApiError(first["type"], message, param=param)
     own = _OWN_CODES.get(param) if first["loc"][0] == "query" else None

@@ -30,7 +30,7 @@ async def list_deliveries(  # noqa: PLR0913  # the filters of the contract
     event_id: Annotated[SoughtEventId | None, Query()] = None,
     kind: Annotated[DeliveryKind | None, Query()] = None,
     unreplayed: Annotated[Flag, Query(description="Only those that have not been replayed.")] = False,
-    created_after: Annotated[Moment | None, Query(description="This moment, or later.")] = None,
+    created_after: Annotated[Moment | None, Query(description="Later than this moment.")] = None,
     created_before: Annotated[Moment | None, Query(description="Earlier than this moment.")] = None,
     limit: LimitQuery = DEFAULT_PAGE,
     cursor: CursorQuery = None,
