@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+from sqlalchemy import make_url
 
 from kirimhook import migrations
 from kirimhook.testing.endpoint import Hold
@@ -98,7 +99,8 @@ def test_a_postgresql_that_is_behind_is_refused_with_what_to_do(tmp_path: Path, 
     with Sending(tmp_path, "--database", url, "--master-key-file", "master.key") as refused:
         assert refused.wait() == 1
     at = f"the database is at revision none, this version needs {migrations.needed()}"
-    assert refused.said == [f"kirimhook: {at}: run kirimhook migrate --database {url}"]
+    shown = make_url(url).render_as_string()
+    assert refused.said == [f"kirimhook: {at}: run kirimhook migrate --database {shown}"]
 
 
 def test_a_postgresql_without_a_master_key_is_refused_with_what_to_do(tmp_path: Path, postgres_url: str) -> None:

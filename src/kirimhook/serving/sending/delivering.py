@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from typing import TYPE_CHECKING
 
-from kirimhook.sender.engine import Command, Engine, Notifier, Url
+from kirimhook.sender.engine import Engine, Notifier
 from kirimhook.sender.transport import Transport
 from kirimhook.serving.options import OptionsError
 from kirimhook.serving.sending.keeping import Janitor
+from kirimhook.serving.sending.options import SenderOptions, teller_of
 from kirimhook.settings import SettingsError
 
 if TYPE_CHECKING:
     from kirimhook.observe import Meter, Observer
     from kirimhook.sender.database import Database
-    from kirimhook.sender.engine import Teller
     from kirimhook.sender.sealing import Sealer
     from kirimhook.sender.service import Sender
-    from kirimhook.serving.sending.options import SenderOptions
 
 
 class Delivering:
@@ -27,7 +25,6 @@ class Delivering:
     def __init__(
         self, options: SenderOptions, database: Database, sealer: Sealer, meter: Meter, observer: Observer
     ) -> None:
-        """Raises `OptionsError` for a command to notify that is none."""
         settings, teller = options.settings, teller_of(options.notify)
         self._settings = settings
         self._observer = observer
@@ -71,18 +68,3 @@ class Delivering:
     def failed(self) -> bool:
         """It ended, and nobody told it to."""
         return not self._stopping and self._running is not None and self._running.done()
-
-
-def teller_of(notify: str | None) -> Teller | None:
-    """Whom to tell: a URL, or a command as a shell would take it apart. Raises `OptionsError`."""
-    if notify is None:
-        return None
-    if notify.startswith(("http://", "https://")):
-        return Url(notify)
-    try:
-        words = shlex.split(notify)
-    except ValueError as error:
-        raise OptionsError(f"--notify {notify!r}: {error}") from None
-    if not words:
-        raise OptionsError("--notify: a command, or a URL")
-    return Command(tuple(words))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import ArgumentError
+
+from kirimhook.sender.database import open_database
+from kirimhook.sender.engine import Command, Url
 from kirimhook.serving.limits import Limits
 from kirimhook.serving.options import OptionsError
 from kirimhook.settings import SenderSettings
@@ -12,6 +17,7 @@ from kirimhook.settings import SenderSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kirimhook.sender.engine import Teller
     from kirimhook.serving.options import Address
     from kirimhook.serving.server import Tls
 
@@ -38,5 +44,29 @@ class SenderOptions:
     def __post_init__(self) -> None:
         if self.listen is None and not self.engine:
             raise OptionsError("neither an API nor an engine: there is nothing to run")
-        if ":memory:" in self.database:
-            raise OptionsError("a database in memory ends with its process: name a file, sqlite:///sender.db")
+        _check_database(self.database)
+        teller_of(self.notify)
+
+
+def _check_database(url: str) -> None:
+    if ":memory:" in url:
+        raise OptionsError("a database in memory ends with its process: name a file, sqlite:///sender.db")
+    try:
+        open_database(url)
+    except (ValueError, ArgumentError) as error:
+        raise OptionsError(f"--database: {error}") from error
+
+
+def teller_of(notify: str | None) -> Teller | None:
+    """Whom to tell: a URL, or a command as a shell would take it apart. Raises `OptionsError`."""
+    if notify is None:
+        return None
+    if notify.startswith(("http://", "https://")):
+        return Url(notify)
+    try:
+        words = shlex.split(notify)
+    except ValueError as error:
+        raise OptionsError(f"--notify {notify!r}: {error}") from None
+    if not words:
+        raise OptionsError("--notify: a command, or a URL")
+    return Command(tuple(words))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from kirimhook.contract.errors import ApiError
 from kirimhook.observe import Meter, Observer
-from kirimhook.sender.api import create_app
-from kirimhook.sender.database import StorageUnavailable
+from kirimhook.sender.database import StorageUnavailable, open_database
 from kirimhook.sender.sealing import MasterKeyError
 from kirimhook.sender.service import Sender
 from kirimhook.sender.transport import BadUrl, SystemResolver, check, networks
@@ -16,7 +15,7 @@ from kirimhook.serving.listening import Listener
 from kirimhook.serving.options import ServeError
 from kirimhook.serving.sending.delivering import Delivering
 from kirimhook.serving.sending.reporter import Reporter
-from kirimhook.serving.sending.storing import database_of, open_up_to_date, sealer_of
+from kirimhook.serving.sending.storing import open_up_to_date, sealer_of
 from kirimhook.serving.server import Server, make_config
 
 if TYPE_CHECKING:
@@ -30,11 +29,11 @@ class SenderService:
     """Start once, stop once, on one event loop."""
 
     def __init__(self, options: SenderOptions) -> None:
-        """Raises `ServeError` for a database or a master key that cannot be."""
+        """Raises `ServeError` for a master key that cannot be."""
         self._options = options
         self._meter = Meter()
         self.observer = Observer()
-        self._database = database_of(options)
+        self._database = open_database(options.database)
         self._sealer = sealer_of(options)
         self._resolver: SystemResolver | None = None
         self._delivering: Delivering | None = None
@@ -116,6 +115,8 @@ class SenderService:
         return Sender(self._database, settings, self._sealer, check_url=check_url, published=delivering.wake)
 
     def _make_server(self, sender: Sender) -> Server:
+        from kirimhook.sender.api import create_app  # an engine alone starts faster without
+
         options = self._options
         app = create_app(sender, options.settings, meter=self._meter, observer=self.observer)
         config = make_config(app, limits=options.limits, tls=options.tls, meter=self._meter, observer=self.observer)

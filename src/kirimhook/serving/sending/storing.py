@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from kirimhook import migrations
 from kirimhook.sender import sealing
-from kirimhook.sender.database import StorageUnavailable, open_database
-from kirimhook.serving.options import OptionsError, ServeError
+from kirimhook.sender.database import StorageUnavailable
+from kirimhook.serving.options import ServeError
 
 if TYPE_CHECKING:
     from kirimhook.observe import Observer
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from kirimhook.serving.sending.options import SenderOptions
 
 KEY_SUFFIX = ".key"
-
-
-def database_of(options: SenderOptions) -> Database:
-    """Not opened. Raises `OptionsError`."""
-    try:
-        return open_database(options.database)
-    except (ValueError, ArgumentError) as error:
-        raise OptionsError(f"--database: {error}") from error
 
 
 def sealer_of(options: SenderOptions) -> Sealer:
@@ -65,5 +57,5 @@ async def open_up_to_date(database: Database, url: str, observer: Observer) -> N
         await database.open()
     except migrations.WrongRevision as error:
         raise ServeError(str(error)) from error
-    except StorageUnavailable as error:
+    except (StorageUnavailable, sqlite3.Error) as error:  # the latter of a file that is no database
         raise ServeError(f"the database cannot be used: {error}") from error
