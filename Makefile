@@ -4,6 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all:
 FUZZ_RUNS ?= 200000
 CHAOS_ROUNDS ?= 30
+CHAOS_SECONDS ?= 300
 TYPED := $(wildcard src tests benchmarks fuzz)
 
 .DEFAULT_GOAL := help
@@ -33,8 +34,8 @@ bench: .venv/.bench-ready ## acks, drains and deliveries against bare loops and 
 fuzz: .venv/.fuzz-ready ## coverage-guided fuzzing, FUZZ_RUNS executions of each target
 	@for target in fuzz/fuzz_*.py; do echo "$$target"; $(BIN)/python $$target -runs=$(FUZZ_RUNS) || exit 1; done
 
-chaos: .venv/.ready ## the crash tests for CHAOS_ROUNDS rounds
-	@KIRIMHOOK_CHAOS_ROUNDS=$(CHAOS_ROUNDS) $(BIN)/python -m pytest tests/crash --timeout=3600
+chaos: .venv/.ready ## the crash tests for CHAOS_ROUNDS rounds, and CHAOS_SECONDS under load
+	@KIRIMHOOK_CHAOS_ROUNDS=$(CHAOS_ROUNDS) KIRIMHOOK_CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m pytest tests/crash --timeout=3600
 
 clean: ## remove .venv, caches and build output
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

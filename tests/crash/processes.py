@@ -82,20 +82,37 @@ class Processes:
         """Returns when it works. Raises ServeFailed."""
         return self._start(["work", hooks, *self._inbox(""), *options], lines, environment=environment)
 
-    def sender(self, *options: str, database: str | None = None) -> tuple[dict[str, Any], str]:
+    def sender(self, *options: str) -> tuple[dict[str, Any], str]:
         """Its `sender_started`, and a key of an organisation. Delivers to this machine. Raises ServeFailed."""
-        where = ("--database", database or f"sqlite:///{self.folder / 'sender.db'}")
+        database = f"sqlite:///{self.folder / 'sender.db'}"
+        started = self.start_sender(*options, database=database).started()
+        return started, self.key(database)
+
+    def start_sender(self, *options: str, database: str) -> Served:
+        """Returns when it runs. Raises ServeFailed."""
         ports = ("--port", "0", "--admin-port", "0", "--allow-network", "127.0.0.0/8")
-        started = self._start(["sender", *where, *ports, *options], None).started()
-        create = ["sender", "keys", "create", "--org", "test", "--json", *where]
-        made = subprocess.run(
-            [sys.executable, "-m", "kirimhook", *create],
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            check=True,
-            timeout=SOON,
-        )
-        return started, json.loads(made.stdout)["key"]
+        keys = ("--master-key-file", str(self.folder / "master.key"))
+        return self._start(["sender", "--database", database, *ports, *keys, *options], None)
+
+    def key(self, database: str) -> str:
+        """A new key, of the organisation `test`."""
+        made: str = json.loads(
+            self.command("sender", "keys", "create", "--org", "test", "--json", "--database", database)
+        )["key"]
+        return made
+
+    def ledger(self, database: str) -> dict[str, Any]:
+        """The account. Fails unless it balances."""
+        account: dict[str, Any] = json.loads(self.command("sender", "ledger", "--json", "--database", database))
+        return account
+
+    def command(self, *words: str) -> str:
+        """Run `kirimhook` to its end, which must be a success; what it printed."""
+        variables = {**os.environ, **self.environment}
+        command = [sys.executable, "-m", "kirimhook", *words]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=SOON, check=False)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     @contextmanager
     def nobody_writes(self) -> Iterator[None]:
