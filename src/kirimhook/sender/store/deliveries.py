@@ -70,9 +70,9 @@ def listed(connection: Connection, where: Where, limit: int) -> Listed:
     if where.event_id is not None:
         return _of_event(connection, where, limit)
     indexed, sought = _conditions(where)
-    floor = _floor(connection, indexed) if sought else None
-    found = [deliveries.c.id >= floor] if floor else []
-    page = _page(connection, _rows(*indexed, *sought, *found).order_by(deliveries.c.id.desc()), limit)
+    floor = _floor(connection, [*indexed, *_window(where)]) if sought else None
+    window = [deliveries.c.id >= floor, *_window(where._replace(after=None))] if floor else _window(where)
+    page = _page(connection, _rows(*indexed, *sought, *window).order_by(deliveries.c.id.desc()), limit)
     return page if page.next else Listed(page.rows, floor)
 
 
@@ -90,7 +90,7 @@ def attempts_of(connection: Connection, delivery_id: str) -> list[str]:
 def failing(where: Where) -> list[ColumnElement[bool]]:
     """The conditions for failing deliveries of one subscription, in the words of the indexes."""
     indexed, sought = _conditions(where)
-    return [*indexed, *sought]
+    return [*indexed, *sought, *_window(where)]
 
 
 def _rows(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -105,7 +105,7 @@ def _page(connection: Connection, query: Select[Any], limit: int) -> Listed:
 def _conditions(where: Where) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """What an index finds, and what is to be looked for among that."""
     columns = deliveries.c
-    indexed = [_owner(where), *_window(where)]
+    indexed = [_owner(where)]
     sought: list[ColumnElement[bool]] = []
     is_failing = where.status in {DeliveryStatus.FAILED, DeliveryStatus.DEAD}
     if where.status is not None:
@@ -128,6 +128,7 @@ def _owner(where: Where) -> ColumnElement[bool]:
 
 
 def _window(where: Where) -> list[ColumnElement[bool]]:
+    """At most one bound at each end: of two SQLite seeks by the first, and walks to the other."""
     after = [] if where.after is None else [deliveries.c.id > where.after]
     return after if where.before is None else [*after, deliveries.c.id < where.before]
 
@@ -145,7 +146,10 @@ def _of_event(connection: Connection, where: Where, limit: int) -> Listed:
     alike = or_(*[and_(key >= start, key <= start + b"\xff" * len(start)) for start in starts])
     mine = select(events.c.id).where(events.c.organisation_id == where.organisation_id, alike)
     found = list(connection.scalars(mine.limit(MOST_EVENTS)))
-    indexed, sought = _conditions(where)
-    query = _rows(deliveries.c.event.in_(found), *indexed, *sought)
     by_id = (deliveries.c.id + "").desc()  # not the column itself, or its index might be walked for the order
-    return _page(connection, query.order_by(by_id), limit)
+    walk = select(deliveries.c.id).where(deliveries.c.event.in_(found), *_window(where)).order_by(by_id).limit(WALK)
+    walked = list(connection.scalars(walk)) if found else []
+    indexed, sought = _conditions(where)
+    query = _rows(deliveries.c.id.in_(walked), *indexed, *sought)
+    page = _page(connection, query.order_by(by_id), limit) if walked else Listed([], None)
+    return page if page.next or len(walked) < WALK else Listed(page.rows, walked[-1])
