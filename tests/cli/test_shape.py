@@ -12,7 +12,15 @@ from tests.cli.commands import kirimhook
 
 COMMANDS = ["serve", "work", "trigger", "explain", "migrate", "demo"]
 INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge"]
-ALL = [*([name] for name in COMMANDS), *(["inbox", name] for name in INBOX)]
+SENDER = ["publish", "ledger", "rekey"]
+KEYS = ["create", "list", "revoke"]
+GROUPS = [["inbox"], ["sender", "keys"]]
+ALL = [
+    *([name] for name in [*COMMANDS, "sender"]),
+    *(["inbox", name] for name in INBOX),
+    *(["sender", name] for name in SENDER),
+    *(["sender", "keys", name] for name in KEYS),
+]
 
 
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
@@ -24,18 +32,22 @@ def test_help_has_examples(command: list[str]) -> None:
         assert f"kirimhook {' '.join(command)}" in ran.out
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["inbox"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [[], *([name] for name in [*COMMANDS, "sender"]), *(["sender", name] for name in SENDER), *GROUPS],
+    ids=" ".join,
+)
 def test_exit_codes_are_documented(command: list[str]) -> None:
     assert "Exit codes: 0 " in kirimhook(*command, "--help").out
 
 
 def test_the_root_lists_every_command_and_its_version() -> None:
     listed = kirimhook("--help").out
-    assert all(f" {name} " in listed for name in [*COMMANDS, "inbox"])
+    assert all(f" {name} " in listed for name in [*COMMANDS, "inbox", "sender"])
     assert kirimhook("--version").out == f"kirimhook {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["inbox"]], ids=["root", "inbox"])
+@pytest.mark.parametrize("command", [[], *GROUPS], ids=["root", "inbox", "keys"])
 def test_no_arguments_at_all_show_the_help(command: list[str]) -> None:
     ran = kirimhook(*command)
     assert ran.code == 2
@@ -83,7 +95,8 @@ def test_help_does_not_load_the_server() -> None:
     program = (
         "import sys, kirimhook.cli; sys.argv = ['kirimhook', '--help']\n"
         "try:\n    kirimhook.cli.main()\nexcept SystemExit:\n    pass\n"
-        "print([name for name in ('uvicorn', 'aiohttp', 'prometheus_client') if name in sys.modules], file=sys.stderr)"
+        "heavy = ('uvicorn', 'aiohttp', 'prometheus_client', 'sqlalchemy', 'fastapi')\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr.strip() == "[]"
