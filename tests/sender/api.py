@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -16,12 +17,15 @@ from kirimhook.observe import Meter, Observer
 from kirimhook.sender.api import create_app
 from kirimhook.sender.sealing import Sealer
 from kirimhook.sender.service import NewKey, Sender
+from kirimhook.serving.server import bind, make_config
 from kirimhook.settings import SenderSettings
 from kirimhook.testing.clock import Clock
 from tests.sender.databases import Databases
+from tests.serving.running import Announced
 
 MASTER_KEY = Sealer.new_key()
 REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
+NOW = 1_800_000_000.0
 URL = "https://receiver.example.com/hook"
 TYPES = ["contact.created", "contact.updated"]
 
@@ -207,13 +211,27 @@ class World(NamedTuple):
 async def world(databases: Databases, **settings: Any) -> AsyncIterator[World]:
     """An API over an empty database, with one organisation, `acme`. Any https URL is good."""
     chosen = SenderSettings(**settings)
-    clock, meter = Clock(), Meter()
+    clock, meter = Clock(NOW), Meter()
     async with databases.opened() as database:
         sender = Sender(database, chosen, Sealer([MASTER_KEY]), clock=clock, check_url=https_only)
         app = create_app(sender, chosen, meter=meter, observer=Observer(), clock=clock)
         key = await sender.create_organisation_key("acme")
         api = Api(app, sender, Document(app.openapi()), key.key.reveal())
         yield World(api, clock, sender, meter, key)
+
+
+@contextlib.asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[str]:
+    """The URL of the server that we ship, on loopback, in this event loop."""
+    server = Announced(make_config(app))
+    serving = asyncio.create_task(server.serve([bind("127.0.0.1", 0)]))
+    try:
+        await asyncio.to_thread(server.settled.wait)
+        host, port = server.addresses[0]
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def https_only(url: str) -> None:
