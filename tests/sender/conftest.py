@@ -72,5 +72,5 @@ def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> s
 
 @pytest.fixture
 def empty_postgres_url(postgres_template: PostgresTemplate) -> Iterator[str]:
-    with postgres_template.database("template0") as url:
+    with postgres_template.empty() as url:
         yield url

@@ -60,7 +60,9 @@ async def _locks(connection: AsyncConnection) -> bool:
 
 @contextlib.asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
-    settings = replace(PostgresSettings.from_url(url), statement_timeout=A_DAY, application="kirimhook migrate")
+    settings = replace(
+        PostgresSettings.from_url(url), statement_timeout=A_DAY, answer_timeout=A_DAY, application="kirimhook migrate"
+    )
     engine = create_async_engine("postgresql+asyncpg://", async_creator=partial(connect, settings), poolclass=NullPool)
     try:
         async with engine.connect() as connection:

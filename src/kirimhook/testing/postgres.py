@@ -85,6 +85,13 @@ class PostgresServer:
         """Of its first process; 0 while it does not run."""
         return self._pid
 
+    def processes(self) -> list[int]:
+        """All of its processes, the first one first."""
+        if not self._pid:
+            return []
+        children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text()
+        return [self._pid, *map(int, children.split())]
+
     def url(self, database: str = USER) -> str:
         return f"postgresql://{USER}@/{database}?host={self._folder}"
 

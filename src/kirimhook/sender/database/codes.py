@@ -48,10 +48,11 @@ def reason(error: BaseException) -> str | None:
     if found:
         return found[0]
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return _of_the_driver(cause if cause.__cause__ is None else cause.__cause__)
+    return _of_the_driver(cause) or _of_the_driver(cause.__cause__)
 
 
-def _of_the_driver(error: BaseException) -> str | None:
+def _of_the_driver(error: BaseException | None) -> str | None:
+    """Bare, or wrapped by SQLAlchemy into one of its own."""
     if isinstance(error, TimeoutError):  # an OSError as well
         return "timeout"
     if isinstance(error, OSError | asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):

@@ -46,13 +46,16 @@ class PostgresSettings:
     """How long to wait for one that is free."""
     connect_timeout: float = 5.0
     statement_timeout: float = 15.0
+    """How long the server works at one."""
+    answer_timeout: float = 20.0
+    """How long to wait for its answer: longer, as it may not even be there to count."""
     application: str = "kirimhook sender"
 
     def __post_init__(self) -> None:
         if self.pool < 1 or self.readers < 1:
             raise ValueError("pool and readers: at least 1")
-        if min(self.pool_timeout, self.connect_timeout, self.statement_timeout) <= 0:
-            raise ValueError("pool_timeout, connect_timeout and statement_timeout are positive")
+        if min(self.pool_timeout, self.connect_timeout, self.statement_timeout, self.answer_timeout) <= 0:
+            raise ValueError("pool_timeout, connect_timeout, statement_timeout and answer_timeout are positive")
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -181,7 +184,7 @@ async def connect(settings: PostgresSettings) -> asyncpg.Connection[asyncpg.Reco
     connection = await asyncpg.connect(
         settings.url,
         timeout=settings.connect_timeout,
-        command_timeout=settings.statement_timeout + 5,  # where the server is not even there to count
+        command_timeout=settings.answer_timeout,
         server_settings={
             "application_name": settings.application,
             "statement_timeout": milliseconds,
