@@ -14,35 +14,39 @@ from pathlib import Path
 import pytest
 
 from kirimhook.cli.demo import play
-from kirimhook.cli.demo.account import Balance
+from kirimhook.cli.demo.account import Balance, Sent
 from kirimhook.contract import samples
 from tests.cli.commands import kirimhook
 
 BOUND = 120
 ROW = re.compile(r"│ (\w[^│]*?) +│ +(\d+) +│")
 
+SENT = Sent(balances=True, originals=10, succeeded=8, dead=2, open=0, replays=2)
 GOOD = Balance(
     events=10,
-    posts=15,
-    acked=10,
-    resent=2,
+    repeated=2,
     duplicates=2,
-    refused=1,
+    sent=SENT,
     forged=1,
+    refused=1,
     completed_once=10,
     completed_twice=0,
     lost=0,
     unexpected=0,
 )
 BAD = {
-    "an event that was not acknowledged": replace(GOOD, acked=9),
+    "a ledger that does not balance": replace(GOOD, sent=replace(SENT, balances=False)),
+    "an event without a delivery": replace(GOOD, sent=replace(SENT, originals=9, succeeded=7)),
+    "a delivery that is open": replace(GOOD, sent=replace(SENT, succeeded=7, open=1)),
+    "a dead letter that was not replayed": replace(GOOD, sent=replace(SENT, replays=1)),
+    "a dead letter replayed twice": replace(GOOD, sent=replace(SENT, replays=3)),
+    "a repeated publish that was taken for new": replace(GOOD, duplicates=1),
     "an event that was not completed": replace(GOOD, completed_once=9),
     "an event completed twice": replace(GOOD, completed_twice=1),
     "an event lost": replace(GOOD, lost=1),
     "a forgery that was not refused": replace(GOOD, refused=0),
-    "a delivery that was refused": replace(GOOD, refused=2),
-    "an answer that nobody expects": replace(GOOD, unexpected=1),
-    "fewer events than were acknowledged": replace(GOOD, events=9),
+    "an event that nobody published": replace(GOOD, unexpected=1),
+    "fewer events than were delivered": replace(GOOD, events=9),
 }
 
 
@@ -62,12 +66,13 @@ def test_off_a_terminal_it_ends_with_a_balanced_account(tmp_path: Path) -> None:
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     rows = account(ran.stdout)
-    assert rows["events sent"] == len(samples.names()) + play.EVENTS
-    assert rows["events acked"] == rows["completed once"] == rows["events sent"]
-    assert rows["forgeries refused"] == rows["forgeries sent"] > 0
-    assert rows["duplicates acked"] > 0
-    assert rows["resent, because nothing or 503 came back"] > 0, "the kill met nothing on its way"
-    assert [rows[name] for name in ("completed twice", "lost", "unexpected answers")] == [0, 0, 0]
+    assert rows["events published"] == len(samples.names()) + play.EVENTS + play.MISSED
+    assert rows["completed once"] == rows["deliveries"] == rows["events published"]
+    assert rows["published again, and told so"] > 0
+    assert rows["dead letters replayed"] == rows["dead letters"] > 0
+    assert rows["succeeded"] == rows["deliveries"] - rows["dead letters"]
+    assert rows["forgeries refused"] == rows["forgeries sent"] == play.FORGERIES
+    assert [rows[name] for name in ("still open", "completed twice", "lost", "unexpected")] == [0, 0, 0, 0]
     assert ran.stdout.rstrip().endswith("it balances")
     assert not list(tmp_path.iterdir()), "it leaves nothing in the working folder"
 
@@ -91,7 +96,7 @@ def test_the_exit_code_follows_the_account(
     async def played(*_: object) -> Balance:
         return balance
 
-    monkeypatch.setattr(play, "play", played)  # half a minute of HTTPS, in which nothing goes wrong
+    monkeypatch.setattr(play, "play", played)  # half a minute of HTTPS
     ran = kirimhook("demo")
     assert ran.code == code
     assert says in ran.out

@@ -91,7 +91,10 @@ async def balance(inbox: Path, published: Published, ledger: dict[str, Any], ans
 
 
 def _sent(ledger: dict[str, Any]) -> Sent:
-    raise NotImplementedError(ledger)
+    """Of the one subscription that there is."""
+    [account] = ledger["subscriptions"]
+    counts = {name: account[name] for name in ("originals", "succeeded", "dead", "open", "replays")}
+    return Sent(balances=ledger["balances"], **counts)
 
 
 async def _done(path: Path) -> dict[bytes, int]:

@@ -45,8 +45,8 @@ class Platform:
     async def subscribe(self, url: str) -> tuple[str, str]:
         """The subscription's id, and its secret, this once."""
         types = sorted({samples.load(name).type for name in samples.names()})
-        made = await self._call("POST", "/v1/webhook_subscriptions", {"url": url, "events": types})
-        return made["data"]["id"], made["data"]["initial_secret"]
+        made = (await self._call("POST", "/v1/webhook_subscriptions", {"url": url, "events": types}))["data"]
+        return str(made["id"]), str(made["initial_secret"])
 
     async def subscription(self, subscription: str) -> dict[str, Any]:
         """As it is now."""
@@ -63,7 +63,8 @@ class Platform:
             for event in events:
                 await room.acquire()
                 task = tasks.create_task(self._publish(event))
-                task.add_done_callback(lambda _: (room.release(), progress()))
+                task.add_done_callback(lambda _: room.release())
+                task.add_done_callback(lambda _: progress())
 
     async def all_delivered(self) -> bool:
         """Whether no delivery is open."""
@@ -81,7 +82,7 @@ class Platform:
         while True:
             asked = {"subscription_id": subscription, "status": "dead", "unreplayed": True}
             done = (await self._call("POST", "/v1/webhook_deliveries/bulk_replay", asked))["data"]
-            enqueued += done["enqueued"]
+            enqueued += int(done["enqueued"])
             if not done["capped"]:
                 return enqueued
 

@@ -45,8 +45,7 @@ async def play(stage: Stage, screen: Screen) -> Balance:
         await _outage(stage, platform, subscription, traffic, screen)
         await _recovery(stage, platform, subscription, screen)
         screen.step(f"posting {FORGERIES} forged deliveries to the receiver")
-        forged = list(traffic.many(FORGERIES))
-        answers = await forge(stage.url, forged, stage.certificates.client_context())
+        answers = await forge(stage.url, traffic.fresh(FORGERIES), stage.certificates.client_context())
         screen.step(f"waiting for the handlers: what a killed worker held is due when its lease of {LEASE:g} s is over")
         await _until(lambda: _handled(stage.inbox, len(platform.published.events)))
     finally:

@@ -27,12 +27,15 @@ class Traffic:
 
     def many(self, events: int) -> Iterator[Sample]:
         """So many events; now and then the same one again, as a publisher does that had no answer."""
-        names = samples.names()
-        for _ in range(events):
-            event = self._another(samples.load(self.draw.choice(names)))
+        for event in self.fresh(events):
             yield event
             if self.draw.random() < REPEATED:
                 yield event
+
+    def fresh(self, events: int) -> Iterator[Sample]:
+        """So many, each once."""
+        names = samples.names()
+        return (self._another(samples.load(self.draw.choice(names))) for _ in range(events))
 
     def _another(self, sample: Sample) -> Sample:
         self.serial += 1
