@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from kirimhook.contract import ids
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.sender.model import DeadReason, DisabledReason, Held
@@ -70,16 +71,22 @@ async def delete_subscription(scope: Scope, subscription_id: str) -> None:
     Raises ApiError `resource_not_found`, also for one that was deleted before.
     """
     context = scope.context
+    if not ids.is_id(ids.SUBSCRIPTION, subscription_id):
+        raise _not_found()
 
     def operation(connection: Connection) -> None:
         locks.alone(connection, scope.organisation_id)
         found = holding.subscription(connection, scope.organisation_id, subscription_id)
         if found is None or not holding.remove(connection, subscription_id, context.now()):
-            raise ApiError("resource_not_found", "there is no such subscription")
+            raise _not_found()
         chosen = holding.open_deliveries(connection, subscription_id, _batch(context))
         holding.close(connection, chosen, DeadReason.SUBSCRIPTION_DELETED, context.now())
 
     await scope.write(operation)
+
+
+def _not_found() -> ApiError:
+    return ApiError("resource_not_found", "there is no such subscription")
 
 
 def _batch(context: Context) -> int:
