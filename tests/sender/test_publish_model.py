@@ -25,7 +25,8 @@ TYPES = ("contact.created", "contact.updated", "message.status")
 BOUND = 3
 ROWS = (
     "SELECT d.subscription_id, e.source, d.event_id, d.event_type, e.body, d.status, d.dead_reason, q.rank"
-    " FROM deliveries d JOIN events e ON e.id = d.event LEFT JOIN queue q ON q.delivery_id = d.id WHERE d.organisation_id = :org"
+    " FROM deliveries d JOIN events e ON e.id = d.event LEFT JOIN queue q ON q.delivery_id = d.id"
+    " WHERE d.organisation_id = :org"
 )
 
 types = st.lists(st.sampled_from(TYPES), min_size=1, max_size=3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 import stat
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,7 +102,7 @@ def _named(source: str, keys: list[str]) -> Sealer:
 
 def _decoded(key: str, number: int) -> bytes:
     try:
-        raw = urlsafe_b64decode(key.strip().encode("ascii"))
+        raw = b64decode(key.strip().encode("ascii"), altchars=b"-_", validate=True)
     except (Base64Error, ValueError):
         raw = b""
     if len(raw) != _KEY_BYTES:
