@@ -5,7 +5,6 @@ Attempts go over real TLS to `kirimhook.testing.endpoint`. What is in the databa
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,7 +29,8 @@ from tests.sender.databases import Databases
 NOW = 1_780_000_000.0
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS1zdGFnZS1mb3ItZW5naW5lcyE"
 BODY = b'{"id":"evt_1","type":"contact.created","livemode":true,"data":{}}'
-SEALER = Sealer([Fernet.generate_key().decode()])
+MASTER_KEY = Fernet.generate_key().decode()
+SEALER = Sealer([MASTER_KEY])
 
 
 def new_id(prefix: str, at: float) -> str:
@@ -48,7 +48,7 @@ class Stage:
         await self._insert(organisations, [{"id": "org_1", "name": "one", "created_at": 0}])
 
     async def subscribe(self, url: str, organisation: str = "org_1", **fields: Any) -> str:
-        id_ = new_id(ids.SUBSCRIPTION, self.clock())
+        id_ = str(fields.pop("id", None) or new_id(ids.SUBSCRIPTION, self.clock()))
         row = {"id": id_, "organisation_id": organisation, "url": url, "status": "active", "created_at": 0, **fields}
         await self._insert(subscriptions, [row])
         await self.add_secret(id_, SECRET)

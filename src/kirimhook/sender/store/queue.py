@@ -7,7 +7,7 @@ long it is and wherever it lies.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -139,9 +139,8 @@ class _Lane(NamedTuple):
 def lease(connection: Connection, order: Order) -> Haul:
     plan_by_index(connection)
     seen = fetch(connection, _LANES, order.after, WINDOW)
-    due = [(*row[:2], rank, row[2 + rank]) for row in seen if row[1] is not None for rank in Rank]
-    waiting = [at for *_, at in due if at is not None]
-    lanes = list(_with_room(order, due))
+    waiting = [at for _, version, *due in seen if version is not None for at in due if at is not None]
+    lanes = _with_room(order, seen)
     rows = _take(connection, order, lanes) if lanes else []
     if len(rows) == order.room:
         after = rows[-1][1] if is_sqlite(connection) else max(row[1] for row in rows)
@@ -156,18 +155,28 @@ def lease(connection: Connection, order: Order) -> Haul:
     )
 
 
-def _with_room(order: Order, due: Sequence[Row]) -> list[_Lane]:
+def _with_room(order: Order, seen: Sequence[Row]) -> list[_Lane]:
     lanes = []
-    for subscription_id, version, rank, at in due:
-        if at is None or at > order.now:
+    for subscription_id, version, *due in seen:
+        is_due = [at is not None and at <= order.now for at in due]
+        if version is None or not any(is_due):
             continue
-        live, background = order.held.get(subscription_id, (0, 0))
-        room = order.most[0] - live - background
-        if rank == Rank.BACKGROUND:
-            room = min(room, order.most[1] - background)
-        if room > 0:
-            lanes.append(_Lane(subscription_id, version, rank, min(room, order.room)))
+        for rank, room in _rooms(order, subscription_id, is_due):
+            if room > 0:
+                lanes.append(_Lane(subscription_id, version, rank, min(room, order.room)))
     return lanes
+
+
+def _rooms(order: Order, subscription_id: str, is_due: Sequence[bool]) -> Iterator[tuple[Rank, int]]:
+    """Where both ranks are due, each leaves something to the other."""
+    live, background = order.held.get(subscription_id, (0, 0))
+    room = order.most[0] - live - background
+    behind = 0
+    if is_due[Rank.BACKGROUND]:
+        behind = max(min(order.most[1] - background, room // 2 if is_due[Rank.LIVE] else room), 0)
+    if is_due[Rank.LIVE]:
+        yield Rank.LIVE, room - behind
+    yield Rank.BACKGROUND, behind
 
 
 def _take(connection: Connection, order: Order, lanes: list[_Lane]) -> list[Row]:
