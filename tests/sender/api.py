@@ -17,6 +17,7 @@ from kirimhook.observe import Meter, Observer
 from kirimhook.sender.api import create_app
 from kirimhook.sender.sealing import Sealer
 from kirimhook.sender.service import NewKey, Sender
+from kirimhook.serving.limits import Limits
 from kirimhook.serving.server import bind, make_config
 from kirimhook.settings import SenderSettings
 from kirimhook.testing.clock import Clock
@@ -27,6 +28,8 @@ MASTER_KEY = Sealer.new_key()
 REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 NOW = 1_800_000_000.0
 URL = "https://receiver.example.com/hook"
+LIMITS = Limits(url=64 * 1024, head=128 * 1024)
+"""Wide, so that the application, not its server, judges what is too long."""
 TYPES = ["contact.created", "contact.updated"]
 
 
@@ -64,7 +67,7 @@ class Document:
 
     def operation(self, method: str, path: str) -> dict[str, Any] | None:
         """The operation that a request is; a path without parameters goes first."""
-        found = sorted(known for expression, known in self._paths.items() if expression.match(path))
+        found = sorted((known for expression, known in self._paths.items() if expression.match(path)), key=len)
         exact = [known for known in found if known == path] or found
         operation = self.document["paths"][exact[0]].get(method.lower()) if exact else None
         return dict(operation) if operation else None
@@ -223,7 +226,7 @@ async def world(databases: Databases, **settings: Any) -> AsyncIterator[World]:
 @contextlib.asynccontextmanager
 async def listening(app: FastAPI) -> AsyncIterator[str]:
     """The URL of the server that we ship, on loopback, in this event loop."""
-    server = Announced(make_config(app))
+    server = Announced(make_config(app, limits=LIMITS))
     serving = asyncio.create_task(server.serve([bind("127.0.0.1", 0)]))
     try:
         await asyncio.to_thread(server.settled.wait)

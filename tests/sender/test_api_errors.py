@@ -438,6 +438,7 @@ def test_a_window_at_the_edge_of_time_is_only_empty_or_full(query: str, database
         ("HEAD", "/webhook_subscriptions", "GET, POST"),
         ("POST", f"/webhook_subscriptions/{NOBODY}", "DELETE, GET, PATCH"),
         ("OPTIONS", "/events", "POST"),
+        ("GET", "/webhook_deliveries/bulk_replay", "POST"),
         ("TRACE", "/health", "GET"),
         ("GET", f"/webhook_deliveries/{NOBODY}/replay", "POST"),
         ("BREW", "/me", "GET"),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from kirimhook.contract.errors import ApiError
 from kirimhook.sender.api.bodies import Bodies, Body, check_type
@@ -81,6 +83,12 @@ class Route(APIRoute):
 
     use: ClassVar[Use]
     reads_json: ClassVar[bool] = True
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As ever; but a path that is a call of its own is no id, whatever the method."""
+        if self.param_convertors and scope["path"] in scope["app"].state.fixed_paths:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

@@ -45,6 +45,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.door = Door(sender, settings, clock)
+    app.state.fixed_paths = frozenset(PREFIX + operation.path for operation in OPERATIONS if "{" not in operation.path)
     for operation in OPERATIONS:
         app.router.add_api_route(
             PREFIX + operation.path,

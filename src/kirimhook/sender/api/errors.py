@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from kirimhook.contract.errors import CODES, ApiError
 from kirimhook.sender.api.answers import answer, refusal
@@ -89,7 +91,7 @@ def from_validation(errors: Sequence[Any]) -> ApiError:
 
 def _nowhere(app: FastAPI, request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
-        allowed = ", ".join(sorted(_methods(app, request.scope["path"])))
+        allowed = ", ".join(sorted(_methods(app, request)))
         refused = ApiError("method_not_allowed", f"here go {allowed}")
         return _refuse(request, refused, {"allow": allowed})
     if error.status_code == 404:
@@ -97,10 +99,10 @@ def _nowhere(app: FastAPI, request: Request, error: HTTPException) -> Response:
     return _refuse(request, ApiError("invalid_json", "the request cannot be read"))
 
 
-def _methods(app: FastAPI, path: str) -> set[str]:
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """What goes on this path."""
     found: set[str] = set()
     for route in app.routes:
-        expression = getattr(route, "path_regex", None)
-        if expression is not None and expression.match(path):
-            found |= getattr(route, "methods", None) or set()
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
     return found

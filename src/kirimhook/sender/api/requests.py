@@ -79,7 +79,7 @@ def _distinct(names: list[str]) -> list[str]:
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Flag = Annotated[bool, BeforeValidator(_truth)]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)]
-Cursor = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 SubscriptionId = Annotated[str, StringConstraints(pattern=id_pattern(ids.SUBSCRIPTION))]
 EventId = Annotated[str, StringConstraints(pattern=_CARRIED, max_length=255)]
 SoughtEventId = Annotated[str, StringConstraints(pattern=r"^[ -~]+$", max_length=MAX_VALUE_BYTES)]
@@ -120,10 +120,12 @@ Description = Annotated[
 ]
 
 
-def _no_defaults(schema: dict[str, Any]) -> None:
-    """What is not given is left as it is: the document shows no default."""
+def _as_changes(schema: dict[str, Any]) -> None:
+    """What is not given is left as it is: the document shows no default. And what goes with what."""
     for described in schema["properties"].values():
         described.pop("default", None)
+    schema["if"] = {"required": ["held"]}
+    schema["then"] = {"required": ["status"], "properties": {"status": {"const": "active"}}}
 
 
 class Body(BaseModel):
@@ -143,7 +145,7 @@ class NewSubscription(Body):
 class SubscriptionChanges(Body):
     """What to change of a subscription; what is not given stays. `held` goes with `status: "active"`."""
 
-    model_config = ConfigDict(json_schema_extra=_no_defaults)
+    model_config = ConfigDict(json_schema_extra=_as_changes)
 
     url: WebhookUrl = ""
     description: Description | None = None
@@ -157,7 +159,7 @@ class SubscriptionChanges(Body):
 class SecretOptions(Body):
     """How long a new secret is to be in force."""
 
-    expires_in_hours: Annotated[int, Field(ge=1, le=MAX_HOURS)] | None = Field(
+    expires_in_hours: Annotated[float, Field(gt=0, le=MAX_HOURS)] | None = Field(
         default=None, description="Of the new secret; null: until it is deleted."
     )
 
