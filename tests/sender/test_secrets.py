@@ -70,12 +70,13 @@ def test_a_secret_is_shown_once_and_sealed_at_rest(databases: Databases) -> None
     async def main() -> None:
         async with staged(databases) as stage:
             made = await stage.tenant.create_subscription(URL, [CREATED])
+            stage.clock.advance(1)
             added = await stage.tenant.add_secret(made.id, 24)
             assert made.initial_secret is not None
             plains = [made.initial_secret.reveal(), added.secret.reveal()]
             for plain in plains:
                 assert re.fullmatch(r"whsec_[A-Za-z0-9_-]{43}=", plain)
-            assert added.expires_at == at(24 * HOUR)
+            assert (added.created_at, added.expires_at) == (at(1), at(24 * HOUR + 1))
             ids = await listed(stage, made.id)
             assert ids == [made.secrets[0].id, added.id]
             kept = [await sealed(stage, secret_id) for secret_id in ids]
@@ -127,6 +128,7 @@ def test_a_rotation(databases: Databases) -> None:
             made = await stage.tenant.create_subscription(URL, [CREATED])
             old, versions = made.secrets[0].id, [await stage.one("SELECT version FROM subscriptions")]
             assert await code(stage.tenant.remove_secret(made.id, old)) == "last_active_secret"
+            stage.clock.advance(1)
             new = await stage.tenant.add_secret(made.id)
             versions.append(await stage.one("SELECT version FROM subscriptions"))
             assert await listed(stage, made.id) == [old, new.id]
