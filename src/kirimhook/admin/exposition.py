@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric as Family
 
-    from kirimhook.admin.app import View
     from kirimhook.admin.report import AnyFleet
+    from kirimhook.admin.view import View
     from kirimhook.observe import Metric, Snapshot
 
 TOTAL = "_total"

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kirimhook.admin.app import View
     from kirimhook.admin.report import AnyFleet, ProcessReport
+    from kirimhook.admin.view import View
 
 
 def status(fleet: AnyFleet, version: str, view: View) -> dict[str, Any]:

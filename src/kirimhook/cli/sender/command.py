@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,12 +12,12 @@ from kirimhook.cli import serving_options as given
 from kirimhook.cli.failure import misuse
 from kirimhook.cli.logs import LogLevel, configure
 from kirimhook.cli.sender import options as own
+from kirimhook.cli.sender.tls import certificate
 from kirimhook.settings import SenderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kirimhook.cli.running import Program
     from kirimhook.serving.plan import Service
     from kirimhook.serving.sending.options import SenderOptions
 
@@ -80,40 +80,40 @@ def sender(  # noqa: PLR0913  # options
         raise misuse("--api-only and --engine-only: give one of them, or neither for both")
     numbers = {"drain_timeout": drain, **own.others_set(others or [])}
     settings = own.sender_settings(catalogue, schedule, ca_bundle, allow_network, numbers)
-    from kirimhook.cli.running import run_program
-    from kirimhook.cli.sender.tls import certificate
-    from kirimhook.serving.options import Address
-    from kirimhook.serving.sending.options import SenderOptions
-
     shown = certificate(tls, tls_cert, tls_key, host)
     configure(log_format, log_level)
-
-    def make() -> SenderOptions:
-        return SenderOptions(
-            database,
-            listen=None if engine_only else Address(host, port),
-            tls=shown.tls,
-            ca=shown.ca,
-            engine=not api_only,
-            admin=None if no_admin else Address(admin_host, admin_port),
-            processes=workers,
-            master_key_file=master_key_file,
-            notify=notify,
-            settings=settings,
-        )
-
     _welcome(database, host, port, secure=shown.tls is not None, api=not engine_only)
-    run_program(lambda: _program(make()))
+    from kirimhook.serving.options import Address
+
+    _run(
+        database=database,
+        listen=None if engine_only else Address(host, port),
+        tls=shown.tls,
+        ca=shown.ca,
+        engine=not api_only,
+        admin=None if no_admin else Address(admin_host, admin_port),
+        processes=workers,
+        master_key_file=master_key_file,
+        notify=notify,
+        settings=settings,
+    )
 
 
-def _program(options: SenderOptions) -> Program:
-    from kirimhook.cli.running import Program
+def _run(**given: Any) -> None:
+    """With the fields of `SenderOptions`."""
+    from kirimhook.cli.running import Program, run_program
+    from kirimhook.serving.sending.options import SenderOptions
     from kirimhook.serving.sending.plan import Sending
 
-    return Program(Sending(options), lambda: _load(options))
+    def program() -> Program:
+        options = SenderOptions(**given)
+        return Program(Sending(options), lambda: _load(options))
+
+    run_program(program)
 
 
 def _load(options: SenderOptions) -> Callable[[], Service]:
+    """The API and the engine take a while to import, and a supervisor runs neither."""
     from kirimhook.serving.sending.service import SenderService
 
     return lambda: SenderService(options)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kirimhook.admin.app import SENDERS
 from kirimhook.admin.exposition import counter, gauge
 from kirimhook.admin.problem import Problem, found
+from kirimhook.admin.view import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

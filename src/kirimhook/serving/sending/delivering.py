@@ -49,7 +49,7 @@ class Delivering:
         self._janitor.start()
         if self._notifier is not None:
             self._notifying = asyncio.create_task(self._notifier.run())
-        self._running = asyncio.create_task(self._engine.run())
+        self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Attempts under way may end, within `drain_timeout`; what was not begun is given back."""
@@ -59,7 +59,6 @@ class Delivering:
         if self._running is not None:
             self._engine.drain()
             await asyncio.wait({self._running})
-            self._running.exception()  # a defect was logged when it happened
         if self._notifying is not None:
             self._notifying.cancel()
             await asyncio.wait({self._notifying})
@@ -68,3 +67,9 @@ class Delivering:
     def failed(self) -> bool:
         """It ended, and nobody told it to."""
         return not self._stopping and self._running is not None and self._running.done()
+
+    async def _run(self) -> None:
+        try:
+            await self._engine.run()
+        except Exception as error:  # the process serves on, and says that it is not ready
+            self._observer.event("engine_failed", error=error)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kirimhook.admin.app import SENDERS, SHARED
 from kirimhook.admin.exposition import gauge
 from kirimhook.admin.problem import Problem, found
+from kirimhook.admin.view import SENDERS, SHARED
 from kirimhook.serving.sending.reporter import MOST_COUNTED
 
 if TYPE_CHECKING:
