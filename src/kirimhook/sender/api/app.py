@@ -9,7 +9,6 @@ from functools import cache
 
 from fastapi import FastAPI
 
-import kirimhook
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.api.admission import Door
 from kirimhook.sender.api.document.build import build
@@ -37,8 +36,6 @@ def create_app(
     settings = settings or sender.context.settings
     watch = Watch(observer or Observer(), meter or Meter(), clock)
     app = FastAPI(
-        title="kirimhook",
-        version=kirimhook.__version__,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -9,7 +9,6 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-import kirimhook
 from kirimhook.contract.headers import EVENT, EVENT_ID, MAX_VALUE_BYTES, SOURCE
 from kirimhook.sender.api.document import examples, schemas
 from kirimhook.sender.api.document.answers import HEADERS, envelopes, responses_of
@@ -19,6 +18,7 @@ from kirimhook.sender.api.requests import NewEvent, NewEvents
 from kirimhook.sender.api.routes.events import RAW_CONTENT_TYPE
 
 _REF = "#/components/schemas/{model}"
+_VERSION = "1.0"  # of the contract, not of the package
 _SCHEME = "api_key"
 _ABOUT = (
     "Subscriptions, signed at-least-once deliveries, dead letters and replays. "
@@ -55,7 +55,7 @@ def build(routes: Sequence[BaseRoute], catalogue: Sequence[str], server_url: str
     """The document of an application with these routes, whose event types are `catalogue`."""
     document = get_openapi(
         title="kirimhook",
-        version=kirimhook.__version__,
+        version=_VERSION,
         description=_ABOUT,
         routes=routes,
         servers=[{"url": server_url}] if server_url else None,
