@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import math
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -127,11 +128,12 @@ async def main() -> None:
     context.load_cert_chain(arguments.certificate, arguments.key)
     book = Book()
     endpoints = [Endpoint(number) for number in range(arguments.endpoints)]
+    listener = socket.create_server(("127.0.0.1", arguments.control))  # first, or an endpoint gets this port
     ports = [await _listen(book, endpoint, context) for endpoint in endpoints]
     gc.freeze()
     gc.disable()  # what arrived is kept, and looking through it again and again shows as pauses of the sender
     control = Control(book, endpoints, ports)
-    server = await asyncio.start_server(control.serve, "127.0.0.1", arguments.control)
+    server = await asyncio.start_server(control.serve, sock=listener)
     await server.serve_forever()
 
 
