@@ -11,7 +11,7 @@ from kirimhook.sender.service.context import Context
 from kirimhook.sender.store import ledger
 from kirimhook.sender.store.ledger import Account, Finding, Total
 
-__all__ = ["Account", "Finding", "Ledger", "Total", "take"]
+__all__ = ["Account", "Finding", "Ledger", "Total", "take", "taken"]
 
 
 class Ledger(NamedTuple):
@@ -31,10 +31,11 @@ class Ledger(NamedTuple):
 
 async def take(context: Context) -> Ledger:
     """Reads everything once: seconds for a million deliveries. Raises `StorageUnavailable`."""
-    return await context.database.read(_ledger)
+    return await context.database.read(taken)
 
 
-def _ledger(connection: Connection) -> Ledger:
+def taken(connection: Connection) -> Ledger:
+    """In a transaction that is open."""
     accounts, totals = ledger.accounts(connection), ledger.totals(connection)
     return Ledger(accounts, totals, [*_unbalanced(accounts, totals), *ledger.findings(connection)])
 
