@@ -102,9 +102,10 @@ class Transport:
         trip.phase = Phase.ANSWER
         trip.address = wire.address
         written = perf_counter()
+        writing: asyncio.Task[None] | None = None
         try:
             wire.expect()
-            wire.send(head, body)
+            writing = wire.send(head, body)
             message, payload = await wire.read()
             trip.phase, trip.status = Phase.BODY, message.code
             answer, is_whole = await _first_bytes(payload, self._max_body)
@@ -112,9 +113,10 @@ class Transport:
             connection.close()
             raise
         finally:
+            is_sent = writing is None or writing.done() or not writing.cancel()
             if wire.first_byte:
                 trip.first_byte = milliseconds(max(wire.first_byte - written, 0.0))
-        if is_whole and message.code >= 200 and wire.is_reusable:
+        if is_whole and is_sent and message.code >= 200 and not wire.is_old:
             connection.release()
         else:
             connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ MAX_HEADERS = 128
 READ_AHEAD = 16_384
 """How much of a body the parser takes in before reading pauses (twice that, to be exact)."""
 _JOINED = 65_536
-"""Head and body up to this size are one write: one TLS record where they fit."""
+"""Head and body up to this size are one write, and one TLS record where they fit in one; beyond, pieces of a body."""
 MAX_AGE = 120.0
 """Seconds: an older connection is not used again, so that a name that has moved is followed."""
 
@@ -39,19 +40,12 @@ class Wire(ResponseHandler):
         """When the answer's first byte came, by `perf_counter`; 0.0 before."""
         self._made = perf_counter()
         self.is_new = True
-        self._was_large = False
         self._in_head = False
         self._head = 0
 
     @property
-    def is_reusable(self) -> bool:
-        """Not too old, and the request is not still on its way although the answer has come."""
-        transport = self.transport
-        return (
-            transport is not None
-            and perf_counter() - self._made <= MAX_AGE
-            and not (self._was_large and transport.get_write_buffer_size())
-        )
+    def is_old(self) -> bool:
+        return perf_counter() - self._made > MAX_AGE
 
     def expect(self) -> None:
         """Get ready for the answer to the request that is about to be written."""
@@ -68,15 +62,23 @@ class Wire(ResponseHandler):
             max_headers=MAX_HEADERS,
         )
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Write a request; the system's buffers and the loop's take it, while the answer is waited for."""
+    def send(self, head: bytes, body: bytes) -> asyncio.Task[None] | None:
+        """Write a request. A large one is written by a task, as fast as it is taken, while the answer is awaited."""
         if self.transport is None:
             raise ServerDisconnectedError
-        self._was_large = len(body) > _JOINED
-        if not self._was_large:
+        if len(body) <= _JOINED:
             self.transport.write(head + body)
-        else:
-            self.transport.writelines((head, body))
+            return None
+        self.transport.write(head)
+        return self._loop.create_task(self._send_pieces(memoryview(body)))
+
+    async def _send_pieces(self, body: memoryview) -> None:
+        with suppress(OSError):  # whoever waits for the answer is told
+            for offset in range(0, len(body), _JOINED):
+                if self.transport is None:
+                    return
+                self.transport.write(body[offset : offset + _JOINED])
+                await self._drain_helper()
 
     def data_received(self, data: bytes) -> None:
         if not self._in_head:

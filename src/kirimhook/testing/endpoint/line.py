@@ -56,12 +56,13 @@ class Line:
         self.keep = True
         """Whether another request may follow on this connection."""
 
-    async def request(self) -> Request | None:
-        """The next request, read to its end; None where the other side hung up instead."""
+    async def request(self, *, with_body: bool = True) -> Request | None:
+        """The next request, read to its end or to its body; None where the other side hung up instead."""
         try:
             head = await self._reader.readuntil(END_OF_HEAD)
             bare = Request(head, b"", self._serial)
-            body = await self._reader.readexactly(int(bare.header("Content-Length") or 0))
+            length = int(bare.header("Content-Length") or 0) if with_body else 0
+            body = await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError):
             return None
         return bare._replace(body=body)

@@ -48,10 +48,12 @@ class Endpoint:
         door: Door = Door.OPEN,
         authority: Authority | None = None,
         address: tuple[str, int] = ("127.0.0.1", 0),
+        reads_bodies: bool = True,
     ) -> None:
         """`address`: the loopback address to listen on, and the port (0: any that is free).
 
-        An `authority` of one's own can serve several endpoints.
+        An `authority` of one's own can serve several endpoints. One that does not read bodies answers as soon
+        as it has a head, and should close after that.
         """
         self.requests: list[Request] = []
         """Every request that was read to its end, before it was answered."""
@@ -61,6 +63,7 @@ class Endpoint:
         self._certificate = certificate
         self._door = door
         self._authority = authority
+        self._reads_bodies = reads_bodies
         self._host, self._port = address
         self._news = asyncio.Event()
         self._lines: set[asyncio.Task[None]] = set()
@@ -159,7 +162,7 @@ class Endpoint:
             await _ended(writer)
 
     async def _answer(self, line: Line) -> None:
-        while line.keep and (request := await line.request()) is not None:
+        while line.keep and (request := await line.request(with_body=self._reads_bodies)) is not None:
             self.requests.append(request)
             answer = self._choose(request)
             self._news.set()
