@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 
 import pytest
@@ -93,20 +94,34 @@ def test_what_is_refused_leaves_the_callers_transaction_as_it_was(databases: Dat
     asyncio.run(main())
 
 
-def test_one_that_began_by_reading_sees_the_last_word(databases: Databases) -> None:
-    """SQLite refuses a reader that begins to write after others wrote: so it writes first."""
+def test_on_sqlite_what_it_reads_is_the_last_word(sqlite_url: str) -> None:
+    """A transaction of the caller's own begins as a reader. From its first look at who wants the events, nobody else
+    can write: else one of them could be deleted in between, and get a delivery for ever open."""
+    refusals: list[str] = []
+    intruder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0)
+
+    def intrude(statement: str) -> None:
+        if "subscribed_types" in statement:
+            try:
+                intruder.execute("DELETE FROM subscribed_types")
+            except sqlite3.OperationalError as error:
+                refusals.append(str(error))
 
     async def main() -> None:
-        async with staged(databases) as stage, own(databases.url) as program:
+        async with staged(Databases(sqlite_url)) as stage, own(sqlite_url) as program:
+            await stage.subscribe(CREATED)
+            assert isinstance(program.connection, Connection)
+            raw = program.connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            raw.set_trace_callback(intrude)
             events = [KirimEvent(CREATED, {}, "evt_1")]
-            await stage.sender.publish(stage.organisation, events)
-            (receipt,) = await stage.sender.publish(stage.organisation, events, connection=program.connection)
-            assert receipt.duplicate
-            if isinstance(program.connection, Connection):  # it only read, and yet is the writer
-                assert program.connection.connection.driver_connection.in_transaction  # type: ignore[union-attr]
+            await stage.sender.publish(stage.organisation, events, connection=program.connection)
+            raw.set_trace_callback(None)
             await program.end(commit=True)
 
     asyncio.run(main())
+    intruder.close()
+    assert refusals == ["database is locked"]
 
 
 def test_a_connection_to_another_kind_of_database_is_refused(postgres_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.sender.service import Changes, KirimEvent, Sender
 from tests.sender.databases import Databases
 from tests.sender.outbox import asyncpg_engine
@@ -98,6 +99,27 @@ def test_no_delivery_joins_a_deleted_subscription(databases: Databases) -> None:
                 "SELECT count(*) FROM deliveries"
             )
             assert await stage.wrong() == set()
+
+    asyncio.run(main())
+
+
+def test_a_change_of_types_waits_for_the_publishes_under_way(postgres_url: str) -> None:
+    """So what was published by the old types is committed before the change is answered, not after it."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    async def main() -> None:
+        engine = asyncpg_engine(postgres_url)
+        async with staged(Databases(postgres_url)) as stage, engine.connect() as connection:
+            subscription = await stage.subscribe(CREATED)
+            for changes in (Changes(events=[UPDATED]), Changes(status=SubscriptionStatus.DISABLED)):
+                await stage.sender.publish(stage.organisation, batch(0, 1), connection=connection)
+                change = asyncio.create_task(stage.tenant.update_subscription(subscription, changes))
+                while not change.done() and not await stage.one(waiting):
+                    pass
+                assert not change.done()
+                await connection.commit()
+                await change
+        await engine.dispose()
 
     asyncio.run(main())
 
