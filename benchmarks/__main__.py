@@ -22,8 +22,10 @@ from benchmarks.machine import facts
 from benchmarks.measure import Bench, Measurement
 from benchmarks.processes import ROOT, ProcessError
 from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.sending.publisher import PublishError
 from benchmarks.sending.stock import Databases
 from kirimhook.contract.signature import Secret
+from kirimhook.testing.postgres import PostgresFailed
 
 RESULTS = Path(__file__).parent / "results"
 SECRET = Secret("whsec_" + base64.b64encode(bytes(range(32))).decode())
@@ -37,10 +39,10 @@ def main() -> int:
     names, left_out = _chosen(arguments.only, arguments.part)
     try:
         with _folder(arguments.folder) as folder:
-            runs = _measure(folder, scale, names)
+            runs = _measure(folder, scale, names, quick=arguments.quick)
             heading = _heading(folder, scale, quick=arguments.quick)
             summary = {**heading, "left_out": left_out, **report.summarise(runs)}
-    except (LoadError, ProcessError, InvalidRunError) as error:
+    except (LoadError, ProcessError, InvalidRunError, PublishError, PostgresFailed) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(report.table(summary))
@@ -77,16 +79,16 @@ def _chosen(only: Sequence[str] | None, part: str | None) -> tuple[list[str], di
 def _folder(parent: Path) -> Iterator[Path]:
     """A folder of our own on the disk that is measured; the system's may be in memory, where nothing is durable."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent.resolve()))
     try:
         yield folder
     finally:
         shutil.rmtree(folder)
 
 
-def _measure(folder: Path, scale: Scale, names: Sequence[str]) -> dict[str, list[Measurement]]:
+def _measure(folder: Path, scale: Scale, names: Sequence[str], *, quick: bool) -> dict[str, list[Measurement]]:
     runs: dict[str, list[Measurement]] = {}
-    with closing(Databases(folder, scale, _progress)) as databases:
+    with closing(Databases(folder, scale, _progress, quick=quick)) as databases:
         bench = Bench(folder, scale, Files(folder, scale, _progress), SECRET, databases)
         for number in range(scale.rounds):
             for name in CASES:

@@ -83,7 +83,7 @@ def _measure(
             count,
             rate,
             figures.cpu_seconds / count * 1e6,
-            database_cpu_us=figures.database_cpu_seconds / count * 1e6,
+            database_cpu_us=figures.database_cpu_seconds / count * 1e6 if stock.server_pid else None,
             receiver_cpu_us=cpu,
             of_bare=rate / bare,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -37,11 +38,13 @@ class Publisher:
 
     def as_fast(self, ids: Sequence[str], size: int) -> float:
         """The next batch of a connection when the last one is accepted. When it began, by the monotonic clock."""
-        return asyncio.run(self._as_fast(self._batches(ids, size)))
+        with _single():
+            return asyncio.run(self._as_fast(self._batches(ids, size)))
 
     def at_rate(self, ids: Sequence[str], size: int, per_second: float) -> dict[str, float]:
         """A batch at fixed times, whatever became of those before; when each event should have been sent."""
-        return asyncio.run(self._at_rate(ids, self._batches(ids, size), size / per_second))
+        with _single():
+            return asyncio.run(self._at_rate(ids, self._batches(ids, size), size / per_second))
 
     def _batches(self, ids: Sequence[str], size: int) -> list[bytes]:
         events = [
@@ -88,3 +91,18 @@ class Publisher:
             said = await answer.read()
             if answer.status != 202 or b'"duplicate":true' in said.replace(b" ", b""):
                 raise PublishError(f"{answer.status}: {said[:500].decode('utf-8', 'replace')}")
+
+
+@contextlib.contextmanager
+def _single() -> Iterator[None]:
+    """One error says enough, where several batches were refused."""
+    try:
+        yield
+    except* PublishError as errors:
+        found: BaseException = errors
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        refused = found
+    else:
+        return
+    raise refused

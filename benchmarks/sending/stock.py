@@ -137,8 +137,10 @@ QUEUED = "SELECT count(*) FROM queue WHERE delivery_id BETWEEN :first AND :last"
 class Databases:
     """Made when they are asked for; those with a million rows are kept, since it takes long to make them."""
 
-    def __init__(self, folder: Path, scale: Scale, progress: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, scale: Scale, progress: Callable[[str], None], *, quick: bool = False) -> None:
+        """`quick`: PostgreSQL in the system's temporary folder, as root cannot give it just any."""
         self._folder = folder
+        self._quick = quick
         self._scale = scale
         self._progress = progress
         self._stack = ExitStack()
@@ -189,7 +191,8 @@ class Databases:
     def _started(self) -> PostgresServer:
         if self._server is None:
             self._folder.chmod(0o711)  # as root the server is somebody else, who must get to its own folder
-            self._server = self._stack.enter_context(postgres_server(self._folder / "postgres", POSTGRES_SETTINGS))
+            place = None if self._quick else self._folder / "postgres"
+            self._server = self._stack.enter_context(postgres_server(place, POSTGRES_SETTINGS))
         return self._server
 
     def close(self) -> None:

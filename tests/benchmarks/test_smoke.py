@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.cases import usual
+from benchmarks.sending.stock import DIALECTS
+
 ROOT = Path(__file__).parents[2]
 CASES = {
     "bare",
@@ -28,17 +31,33 @@ CASES = {
     "handlers.spin",
     "handlers.transaction_1ms",
 }
+SENDER_CASES = {
+    *(f"{what}.{dialect}.{many}" for what in ("bare_posts", "deliver") for dialect in DIALECTS for many in (1, 100)),
+    *(f"{what}.{dialect}" for what in ("deliver_past", "deliver_behind", "publish") for dialect in DIALECTS),
+    *(f"publish.{dialect}.half" for dialect in DIALECTS),
+    *(f"isolation.{sick}" for sick in ("none", "two", "third")),
+}
+USUAL = {"celery", "celery_tuned"}
 LATENCIES = {"p50_ms", "p99_ms", "max_ms"}
 
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("bench")
+    return measured(tmp_path_factory.mktemp("bench"), "receiver", CASES)
+
+
+@pytest.fixture(scope="module")
+def sender(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return measured(tmp_path_factory.mktemp("bench"), "sender", SENDER_CASES)
+
+
+def measured(folder: Path, part: str, names: set[str]) -> dict[str, Any]:
     output = folder / "results.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", f"--folder={folder}", f"--output={output}"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", f"--part={part}"]
+    command += [f"--folder={folder}", f"--output={output}"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert all(name in ended.stdout for name in CASES), ended.stdout
+    assert all(name in ended.stdout for name in names), ended.stdout
     assert [entry.name for entry in folder.iterdir()] == ["results.json"], "inbox files are left behind"
     found: dict[str, Any] = json.loads(output.read_text("utf-8"))
     return found
@@ -67,3 +86,29 @@ def test_every_target_is_judged(summary: dict[str, Any]) -> None:
 def test_the_machine_is_described_and_not_named(summary: dict[str, Any]) -> None:
     assert {"cores", "python", "sqlite", "uvicorn", "fdatasync_ms"} <= summary["machine"].keys()
     assert not any("/" in str(value) for value in summary["machine"].values())
+
+
+def test_every_case_of_the_sender_counted_something(sender: dict[str, Any]) -> None:
+    assert sender["cases"].keys() - USUAL == SENDER_CASES
+    for name, case in sender["cases"].items():
+        [run] = case["runs"]
+        expected = {"count", "per_second", "cpu_us"}
+        expected |= LATENCIES if name.startswith("isolation") or name.endswith(".half") else set()
+        expected |= {"of_bare", "receiver_cpu_us"} if name.startswith("deliver") else set()
+        assert expected <= run.keys() == case["median"].keys(), name
+        assert all(value > 0 for field, value in run.items() if "cpu" not in field), (name, run)
+    judged = {(target["case"], target["against"]) for target in sender["targets"]}
+    assert {case for case, _ in judged} >= {"deliver.sqlite.1", "deliver_behind.postgresql", "isolation.third"}
+
+
+def test_the_usual_way_is_measured_or_named_as_left_out(sender: dict[str, Any]) -> None:
+    how = usual.missing()
+    assert sender["left_out"] == (dict.fromkeys(sorted(USUAL), how) if how else {})
+    assert sender["cases"].keys() & USUAL == (set() if how else USUAL)
+
+
+@pytest.mark.needs("redis-server")
+def test_what_the_usual_way_needs_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "redis" not in (usual.missing() or "")
+    monkeypatch.setenv("PATH", "")
+    assert usual.missing() == "apt install redis-server"
