@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -123,11 +124,12 @@ def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> Non
 
 
 def test_what_is_no_file_of_keys_is_refused(tmp_path: Path) -> None:
-    empty, folder, large = tmp_path / "empty", tmp_path / "folder", tmp_path / "large"
+    empty, folder, large, pipe = [tmp_path / name for name in ("empty", "folder", "large", "pipe")]
+    os.mkfifo(pipe, 0o600)
     empty.touch(0o600)
     folder.mkdir(0o700)
     large.touch(0o600)
     large.write_text("x" * 20_000)
-    for path in (empty, folder, large, tmp_path / "missing" / "master.key"):
+    for path in (empty, folder, large, pipe, tmp_path / "missing" / "master.key"):
         with pytest.raises(MasterKeyError, match=str(path)):
             sealing.load({}, path)

@@ -139,7 +139,8 @@ def _put(draft: Path, path: Path) -> None:
 
 
 def _private_text(path: Path) -> str:
-    with path.open("rb") as file:
+    # a pipe must not keep us waiting for who writes into it
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise MasterKeyError(f"{path} is not a regular file")

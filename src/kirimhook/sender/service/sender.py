@@ -62,8 +62,10 @@ class Sender:
         """Store 1 to 100 events, each with one delivery for every subscription that wants it; receipts in order.
 
         With `connection`, a connection to the same database with a transaction open, the events are published when
-        the caller commits, and not at all when it rolls back (transactional outbox). One transaction, whatever the
-        number. Raises ApiError, and then nothing was stored; ValueError for a connection to another kind of database.
+        the caller commits, and not at all when it rolls back (transactional outbox). Commit soon: until then nobody
+        else writes on SQLite, nor changes the organisation's subscriptions on PostgreSQL. One transaction, whatever
+        the number. Raises ApiError, and then nothing was stored; ValueError for a connection to another kind of
+        database.
         """
         return await publishing.publish(Scope(self.context, organisation_id), events, connection)
 
