@@ -11,13 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 from sqlalchemy import make_url
 
 from kirimhook import migrations
+from kirimhook.observe import Observer
+from kirimhook.sender.database import open_database
+from kirimhook.serving.options import ServeError
+from kirimhook.serving.sending.storing import open_up_to_date
 from kirimhook.testing.endpoint import Hold
 from kirimhook.testing.postgres import PostgresServer
 from tests.sender.databases import administer
-from tests.serving.senders import SOON, Sending, consumer
+from tests.serving.senders import Sending, consumer
 
 BATCHES, EACH = 24, 5
 
@@ -103,18 +108,10 @@ def test_a_postgresql_that_is_behind_is_refused_with_what_to_do(tmp_path: Path, 
     assert refused.said == [f"kirimhook: {at}: run kirimhook migrate --database {shown}"]
 
 
-def test_a_postgresql_without_a_master_key_is_refused_with_what_to_do(tmp_path: Path, postgres_url: str) -> None:
-    with Sending(tmp_path, "--database", postgres_url, environment={"KIRIMHOOK_MASTER_KEYS": ""}) as refused:
-        assert refused.wait() == 1
-    assert "KIRIMHOOK_MASTER_KEYS" in refused.said[0]
-
-
 def test_a_postgresql_that_is_not_there_is_said(tmp_path: Path) -> None:
     url = f"postgresql://nobody@/nothing?host={tmp_path}"
-    with Sending(tmp_path, "--database", url, "--master-key-file", "master.key") as refused:
-        assert refused.wait(SOON) == 1
-    [said] = refused.said
-    assert said.startswith("kirimhook: the database cannot be used: ")
+    with pytest.raises(ServeError, match="the database cannot be used: "):
+        asyncio.run(open_up_to_date(open_database(url), url, Observer()))
 
 
 def test_what_is_wrong_is_said_once_whatever_the_number_of_processes(tmp_path: Path) -> None:
