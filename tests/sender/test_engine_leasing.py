@@ -132,7 +132,8 @@ def test_they_take_turns_where_there_is_little_room(databases: Databases) -> Non
             subscriptions = sorted([await set_up.subscribe(URL) for _ in range(4)])
             for subscription in subscriptions:
                 await set_up.publish(subscription, 30)
-            served, after = [], ""
+            served: list[str] = []
+            after = ""
             while len(served) < 8:
                 haul = await lease(set_up, room=3, after=after)
                 assert len(of(haul)) <= 1

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from kirimhook.sender.engine.endpoints import Endpoint
 from kirimhook.sender.engine.held import Held
+from kirimhook.sender.engine.pacing import Pacing
 from kirimhook.settings import SenderSettings
 
 
@@ -32,6 +33,7 @@ class Dispatch:
         self._drop = drop
         self._starved: deque[Endpoint] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pacing = Pacing(self._resume)
         self.in_flight = 0
 
     def add(self, leased: Iterable[Held]) -> None:
@@ -61,15 +63,25 @@ class Dispatch:
 
     def _pump(self, endpoint: Endpoint) -> None:
         while endpoint.in_flight < self._most_each:
-            if self.in_flight >= self._most:
+            if self.in_flight >= self._most or not self._pacing.is_open:
                 self._starve(endpoint)
                 return
             held = self._take(endpoint)
             if held is None:
                 return
-            task = asyncio.get_running_loop().create_task(self._work(held))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(held)
+
+    def _resume(self) -> None:
+        """There is room again: those that wait for it take turns."""
+        while self._starved and self.in_flight < self._most and self._pacing.is_open:
+            held = self._take_starved()
+            if held is not None:
+                self._start(held)
+
+    def _start(self, held: Held) -> None:
+        task = asyncio.get_running_loop().create_task(self._work(held))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _starve(self, endpoint: Endpoint) -> None:
         if not endpoint.is_starved and endpoint.is_waiting:
@@ -85,20 +97,29 @@ class Dispatch:
             finally:
                 endpoint.in_flight -= 1
                 self.in_flight -= 1
+                self._pacing.end(held.begun)
             held = self._next(endpoint)
 
     def _next(self, endpoint: Endpoint) -> Held | None:
         """After an attempt to this endpoint: of one that has waited for room, or another of its own."""
+        if not self._pacing.is_open:
+            self._starve(endpoint)
+            return None
         if self._starved:
             self._starve(endpoint)
         while self._starved:
-            other = self._starved.popleft()
-            other.is_starved = False
-            held = self._take(other) if other.in_flight < self._most_each else None
+            held = self._take_starved()
             if held is not None:
-                self._starve(other)
                 return held
         return self._take(endpoint)
+
+    def _take_starved(self) -> Held | None:
+        endpoint = self._starved.popleft()
+        endpoint.is_starved = False
+        held = self._take(endpoint) if endpoint.in_flight < self._most_each else None
+        if held is not None:
+            self._starve(endpoint)
+        return held
 
     def _take(self, endpoint: Endpoint) -> Held | None:
         while endpoint.live or endpoint.background:
@@ -109,5 +130,6 @@ class Dispatch:
                 continue
             endpoint.in_flight += 1
             self.in_flight += 1
+            held.begun = self._pacing.begin()
             return held
         return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Held:
     """Compared by identity: the same delivery can be leased again while an old lease of it is being lost."""
 
-    __slots__ = ("body", "counted", "delivery", "endpoint", "is_lost", "token", "until")
+    __slots__ = ("begun", "body", "counted", "delivery", "endpoint", "is_lost", "token", "until")
 
     def __init__(self, delivery: Leased, endpoint: Endpoint, token: str, until: float) -> None:
         self.delivery = delivery
@@ -23,6 +23,8 @@ class Held:
         self.token = token
         self.until = until
         """When its lease ends, in unix seconds."""
+        self.begun = 0
+        """In which round of the pacing."""
         self.body = delivery.body
         self.counted = True
         """Whether it takes up room."""
