@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,8 +41,9 @@ class Stage:
     def __init__(self, database: Database, **settings: Any) -> None:
         self.database = database
         self.clock = Clock(START)
+        randomness = random.Random(f"{settings}").randbytes  # a failure can be had again
         self.settings = SenderSettings(**settings)
-        self.sender = Sender(database, self.settings, Sealer([KEY]), clock=self.clock)
+        self.sender = Sender(database, self.settings, Sealer([KEY]), clock=self.clock, randomness=randomness)
         self.organisation = ""
         self._numbers = itertools.count()
 

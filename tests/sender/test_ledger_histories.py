@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.resources import DeliveryStatus, SubscriptionStatus
@@ -58,12 +65,19 @@ class Machine(RuleBasedStateMachine):
     def has_deliveries(self) -> bool:
         return bool(self.model.deliveries)
 
+    @initialize(count=st.integers(3, 12), fate=st.sampled_from([SUCCEED, FAIL, REJECT]))
+    def begin(self, count: int, fate: str) -> None:
+        for _ in range(2):
+            self.subscribe(frozenset(TYPES))
+        self.publish(count, TYPES[0])
+        self.attempt(list(range(0, 2 * count, 2)), fate)
+
     @precondition(lambda self: len(self.model.subscriptions) < MAX_SUBSCRIPTIONS)
     @rule(types=st.frozensets(st.sampled_from(TYPES), min_size=1))
     def subscribe(self, types: frozenset[str]) -> None:
         self.model.subscriptions[self.wait(self.stage.subscribe(*sorted(types)))] = Subscribed(types)
 
-    @rule(count=st.integers(1, 6), event_type=st.sampled_from(TYPES))
+    @rule(count=st.integers(1, 8), event_type=st.sampled_from(TYPES))
     def publish(self, count: int, event_type: str) -> None:
         self.stage.clock.advance(1)
         for event in self.wait(self.stage.publish(count, event_type)):
@@ -82,7 +96,7 @@ class Machine(RuleBasedStateMachine):
         self.model.add(Modelled(made.id, subscription, made.event_type, "test", self.stage.clock()))
 
     @precondition(lambda self: any(one.is_open for one in self.model.deliveries.values()))
-    @rule(numbers=st.lists(pick, min_size=1, max_size=6), outcome=st.sampled_from([SUCCEED, FAIL, REJECT]))
+    @rule(numbers=st.lists(pick, min_size=1, max_size=12), outcome=st.sampled_from([SUCCEED, FAIL, REJECT]))
     def attempt(self, numbers: list[int], outcome: str) -> None:
         opened = sorted(one.id for one in self.model.deliveries.values() if one.is_open)
         for delivery in {opened[number % len(opened)] for number in numbers}:
@@ -179,9 +193,9 @@ def _columns(one: Modelled) -> tuple[Any, ...]:
 
 def test_the_ledger_balances_after_every_step(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(letters, "BULK", BULK)
-    examples = 25 if databases.url.startswith("sqlite") else 6
+    examples = 20 if databases.url.startswith("sqlite") else 5
     of_histories = settings(
-        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
     )
     factory: Any = partial(Machine, databases)
     run_state_machine_as_test(factory, settings=of_histories)
