@@ -23,8 +23,7 @@ import uvloop
 from sqlalchemy import Connection, text
 
 from benchmarks.scale import Scale
-from benchmarks.sending.posts import Rate, delivery_id, labels, post
-from benchmarks.sending.stock import LOOPBACK
+from benchmarks.sending.posts import LOOPBACK, Rate, delivery_id, labels, post
 from kirimhook.sender import sealing
 from kirimhook.sender.database import Database, open_database
 from kirimhook.sender.engine import Engine

@@ -19,6 +19,8 @@ from kirimhook.contract.signature import Secret, sign
 
 EVENT_TYPE = "contact.created"
 BODY_BYTES = 1024
+LOOPBACK = "127.0.0.0/8"
+"""The network that a sender is told to dial although it is not public."""
 SECRET = Secret("whsec_" + base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("="))
 
 

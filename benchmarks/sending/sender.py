@@ -9,9 +9,10 @@ from pathlib import Path
 
 from benchmarks.files import InvalidRunError
 from benchmarks.processes import Measured, free_port, running
+from benchmarks.sending.posts import LOOPBACK
 from benchmarks.sending.publisher import Publisher
 from benchmarks.sending.receiving import Receiver
-from benchmarks.sending.stock import LOOPBACK, Stock, event_type
+from benchmarks.sending.stock import Stock, event_type
 from kirimhook.sender.sealing import ENVIRONMENT_VARIABLE
 
 STALLED = 60.0

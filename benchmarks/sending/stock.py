@@ -30,7 +30,6 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 DIALECTS = (SQLITE, POSTGRESQL)
 POSTGRES_SETTINGS = {"shared_buffers": "128MB", "autovacuum_naptime": "60s"}
 """PostgreSQL's own defaults, which its test kit makes smaller; everything is durable."""
-LOOPBACK = "127.0.0.0/8"
 PATIENCE = 120.0
 """Seconds for what is done with a million rows."""
 
