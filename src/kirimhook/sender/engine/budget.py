@@ -37,11 +37,10 @@ class Budget:
         try:
             await waiting.admitted
         except asyncio.CancelledError:
-            if waiting.admitted.done() and not waiting.admitted.cancelled():
-                self.release(who, size)
+            if waiting.admitted.cancelled():
+                self._admit()  # who was behind it need not wait for it
             else:
-                self._waiting.remove(waiting)
-                self._admit()
+                self.release(who, size)
             raise
 
     def release(self, who: str, size: int) -> None:
@@ -55,6 +54,8 @@ class Budget:
         left = []
         full = False
         for waiting in self._waiting:
+            if waiting.admitted.cancelled():
+                continue
             share = self._by_whom.get(waiting.who, 0)
             if share and share + waiting.size > self._most // SHARE:
                 left.append(waiting)
