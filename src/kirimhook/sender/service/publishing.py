@@ -18,6 +18,7 @@ from kirimhook.sender.service.calls import MAX_BATCH, KirimEvent, Publishable
 from kirimhook.sender.service.context import Context
 from kirimhook.sender.service.scope import Scope
 from kirimhook.sender.store import events, fan_out, locks
+from kirimhook.sender.store.batches import plan_by_index
 from kirimhook.sender.store.events import EventRow
 from kirimhook.sender.store.fan_out import Event, Wanted
 
@@ -33,9 +34,13 @@ async def publish(
     def operation(transaction: Connection) -> list[EventReceipt]:
         return _published(transaction, scope.context, scope.organisation_id, prepared)
 
+    def alone(transaction: Connection) -> list[EventReceipt]:
+        plan_by_index(transaction)  # in the caller's own transaction the plans are the caller's business
+        return operation(transaction)
+
     if connection is not None:
         return await scope.context.database.within(connection, operation)
-    receipts = await scope.write(operation)
+    receipts = await scope.write(alone)
     scope.context.published()
     return receipts
 
