@@ -301,8 +301,9 @@ async def wait_until(database: Database, statement: str, expected: int) -> None:
 def test_a_slow_statement_is_ended(databases: Databases) -> None:
     async def use() -> None:
         async with databases.opened(statement_timeout=0.05) as database:
-            with pytest.raises(StorageUnavailable, match="timeout"):
-                await database.write(done("SELECT pg_sleep(30)"))
+            async with asyncio.timeout(10):
+                with pytest.raises(StorageUnavailable, match="timeout"):
+                    await database.write(done("SELECT pg_sleep(30)"))
             assert await database.write(add("after")) == "after"
 
     asyncio.run(use())

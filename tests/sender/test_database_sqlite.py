@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import resource
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from sqlalchemy import Connection, Engine, event
@@ -125,8 +127,9 @@ def test_patience_ends(databases: Databases) -> None:
         async with databases.opened(patience=0.05) as database:
             gate = Gate()
             for operation in (gate.operation, add("late")):
-                with pytest.raises(StorageUnavailable, match="timeout") as raised:
-                    await database.write(operation)
+                async with asyncio.timeout(5):
+                    with pytest.raises(StorageUnavailable, match="timeout") as raised:
+                        await database.write(operation)
                 assert raised.value.in_doubt
             gate.open()
             assert await database.write(names) == []
@@ -285,23 +288,75 @@ def test_a_file_that_was_deleted_takes_no_more(databases: Databases, path: Path)
     databases.run(use)
 
 
+class AlwaysRead:
+    """At every commit one of two connections reads what was there before it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ended = threading.Event()
+        self.committed = threading.Event()
+        self._thread = threading.Thread(target=self._read_in_turns)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(30)
+
+    def _read_in_turns(self) -> None:
+        connections = [sqlite3.connect(self._path, isolation_level=None) for _ in range(2)]
+        reads, waits = connections
+        while not self._ended.is_set():
+            reads.execute("BEGIN")
+            reads.execute("SELECT count(*) FROM seals").fetchone()
+            if waits.in_transaction:
+                waits.execute("ROLLBACK")
+            self.committed.clear()
+            self.committed.wait(0.02)  # no longer: a checkpoint may be waiting for us
+            reads, waits = waits, reads
+        for connection in connections:
+            connection.close()
+
+
 def test_the_log_is_shortened_though_somebody_always_reads(databases: Databases, path: Path) -> None:
     """SQLite alone would let it grow: it begins it anew only in a moment in which nobody reads."""
+    megabyte = "INSERT INTO seals (id, sealed) VALUES (:id, zeroblob(1000000))"
 
     async def use(database: Database) -> None:
-        readers = [asyncio.Event(), asyncio.Event()]
+        with AlwaysRead(path) as readers:
+            for number in range(120):
+                await database.write(done(megabyte, id=number))
+                readers.committed.set()
+            assert Path(f"{path}-wal").stat().st_size < 80_000_000
 
-        async def read_in_turns() -> None:
-            while not readers[1].is_set():
-                await database.read(names)
-                readers[0].set()
+    databases.run(use)
 
-        reading = [asyncio.create_task(read_in_turns()) for _ in range(3)]
-        await readers[0].wait()
-        for number in range(150):
-            await database.write(done("INSERT INTO seals (id, sealed) VALUES (:id, zeroblob(1000000))", id=number))
-        readers[1].set()
-        await asyncio.gather(*reading)
-        assert Path(f"{path}-wal").stat().st_size < 90_000_000
+
+def test_a_file_in_the_place_of_the_old_one_is_read(databases: Databases, path: Path, sqlite_template: Path) -> None:
+    async def use(database: Database) -> None:
+        await database.write(add("of old"))
+        assert [await database.read(names) for _ in range(4)] == [["of old"]] * 4
+        new = shutil.copyfile(sqlite_template, path.with_suffix(".new"))
+        Path(new).replace(path)
+        assert await database.write(add("of new")) == "of new"
+        assert [await database.read(names) for _ in range(4)] == [["of new"]] * 4
+
+    databases.run(use)
+
+
+def test_no_other_process_writes_meanwhile(databases: Databases, path: Path) -> None:
+    def is_free() -> bool:
+        with Path(f"{path}-lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    async def use(database: Database) -> None:
+        assert not await database.write(lambda _: is_free())
+        assert await database.read(lambda _: is_free())
 
     databases.run(use)
