@@ -17,6 +17,7 @@ from kirimhook.contract.errors import CODES
 from kirimhook.contract.ids import make
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.api import create_app
+from kirimhook.sender.api.front import Front, Watch
 from kirimhook.sender.sealing import Sealer
 from kirimhook.sender.service import Sender
 from kirimhook.settings import SenderSettings
@@ -474,6 +475,59 @@ def test_where_nothing_is_nothing_is_found(path: str, lite: Databases) -> None:
 
     answer = asyncio.run(main())
     assert (answer.status, answer.code) == (404, "resource_not_found")
+
+
+def test_an_id_that_is_none_is_not_found(databases: Databases) -> None:
+    ids = [
+        "\0",
+        "wbs_\0" + "0" * 25,
+        "wbs_" + "é" * 26,
+        NOBODY.lower(),
+        NOBODY + "0",
+        NOBODY + "\n",
+        "a" * 900,
+        "'",
+        "%",
+    ]
+    calls = [
+        ("GET", f"{SUBSCRIPTIONS}/{{}}", None),
+        ("PATCH", f"{SUBSCRIPTIONS}/{{}}", {"description": "a"}),
+        ("DELETE", f"{SUBSCRIPTIONS}/{{}}", None),
+        ("POST", f"{SUBSCRIPTIONS}/{{}}/test", None),
+        ("POST", f"{SUBSCRIPTIONS}/{{}}/secrets", None),
+        ("DELETE", f"{SUBSCRIPTIONS}/{NOBODY}/secrets/{{}}", None),
+        ("GET", "/webhook_deliveries/{}", None),
+        ("POST", "/webhook_deliveries/{}/replay", None),
+    ]
+
+    async def main() -> set[tuple[int, str | None]]:
+        async with world(databases) as here:
+            answers = [await here.api.call(verb, path.format(id_), body) for verb, path, body in calls for id_ in ids]
+            return {(answer.status, answer.code) for answer in answers}
+
+    assert asyncio.run(main()) == {(404, "resource_not_found")}
+
+
+def test_a_defect_in_the_middle_of_an_answer_is_logged_and_left_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """Half an answer cannot be mended: the server, which sees the exception, cuts the connection."""
+
+    async def half(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("a defect")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def main() -> None:
+        nobody: Any = None
+        await Front(half, Watch(Observer(), Meter()))({"type": "http", "method": "GET", "path": "/"}, nobody, send)
+
+    with caplog.at_level(logging.ERROR, "kirimhook"), pytest.raises(RuntimeError, match="a defect"):
+        asyncio.run(main())
+    assert [message["type"] for message in sent] == ["http.response.start"]
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,14 @@ def test_another_call_under_the_key_is_refused(path: str, value: Any, databases:
     assert (answer.status, answer.code) == (422, "idempotency_key_reuse")
 
 
+def test_another_path_is_another_call(databases: Databases) -> None:
+    async def use(here: World) -> list[int]:
+        paths = [f"{SUBSCRIPTIONS}/{(await subscribe(here.api))['id']}/secrets" for _ in range(2)]
+        return [(await here.api.call("POST", path, {}, headers=KEY)).status for path in paths]
+
+    assert run(databases, use) == [201, 422]
+
+
 def test_the_same_said_otherwise_is_the_same_call(databases: Databases) -> None:
     spelt = json.dumps(dict(reversed(GOOD.items())), indent=4).encode()
 
