@@ -193,7 +193,7 @@ def _columns(one: Modelled) -> tuple[Any, ...]:
 
 def test_the_ledger_balances_after_every_step(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(letters, "BULK", BULK)
-    examples = 20 if databases.url.startswith("sqlite") else 5
+    examples = 15 if databases.url.startswith("sqlite") else 4
     of_histories = settings(
         max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
     )

@@ -17,7 +17,7 @@ from kirimhook.contract.events import KIRIM, META, dedupe_key
 from kirimhook.contract.resources import DeliveryKind, DeliveryStatus, SubscriptionStatus
 from kirimhook.sender.schema import attempts, deliveries, events, subscriptions
 
-WALK = 2000
+WALK = 1000
 """Rows that one page looks through at most."""
 MOST_EVENTS = 1000
 """Events under one id that are looked at: statuses of one message share theirs."""
