@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -24,7 +25,11 @@ from kirimhook.observe import Meter
 from kirimhook.sender.database import Database, open_database
 from kirimhook.sender.sealing import Sealer
 from kirimhook.sender.service import KirimEvent, Sender
+from kirimhook.serving.options import Address
+from kirimhook.serving.plan import Sockets
 from kirimhook.serving.sending.keeping import Janitor
+from kirimhook.serving.sending.options import SenderOptions
+from kirimhook.serving.sending.plan import Sending, shown
 from kirimhook.serving.sending.report import SenderFleet, SenderReport
 from kirimhook.serving.sending.reporter import Reporter
 from kirimhook.serving.sending.view import SenderView
@@ -181,3 +186,20 @@ def test_housekeeping_goes_on_after_a_failure(tmp_path: Path) -> None:
 
     asyncio.run(asyncio.wait_for(main(), SOON))
     assert "closed" in log.named("keeping_failed")[0]["reason"]
+
+
+@pytest.mark.parametrize(("host", "hinted"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_plain_http_is_hinted_at_where_others_can_listen_in(host: str, hinted: bool) -> None:
+    log, plan = Log(), Sending(SenderOptions("sqlite:///sender.db", listen=Address(host, 0), engine=False))
+    with socket.create_server((host, 0)) as bound:
+        plan.tell_started(log.observer, Sockets(bound, None), None)
+    [started] = log.named("sender_started")
+    assert ("plain HTTP" in started.get("hint", "")) == hinted
+
+
+def test_what_is_shown_of_a_database_can_be_used_and_has_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown("sqlite:///sender.db") == f"sqlite:///{tmp_path}/sender.db"
+    assert shown("postgresql://kirim:hush@db:5433/kirim") == "postgresql://kirim:***@db:5433/kirim"
