@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
@@ -42,8 +43,18 @@ def rekey(
             sealer = load(os.environ, usual_key_file(database))
     except MasterKeyError as error:
         raise Failure(f"the master key: {error}") from None
-    done = with_sender(database, lambda sender: sender.rekey(), sealer)
+    with _under_way():
+        done = with_sender(database, lambda sender: sender.rekey(), sealer)
     if as_document:
         output.document(done._asdict())
     else:
         output.text(f"{done.secrets} secrets and {done.answers} stored answers sealed anew")
+
+
+def _under_way() -> AbstractContextManager[object]:
+    """Something that moves, for somebody who looks: with many subscriptions it takes minutes."""
+    if not output.is_terminal():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status("sealing anew")
