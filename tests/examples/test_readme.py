@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from kirimhook.testing.postgres import postgres_server
 from tests.architecture.tree import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -22,10 +24,11 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's folder: the README's receiver in `receiver.py`, its test suite beside it."""
-    receiver, suite, mounted = blocks("python")
+    receiver, suite, mounted, outbox = blocks("python")
     (tmp_path / "receiver.py").write_text(receiver)
     (tmp_path / "test_receiver.py").write_text(suite)
     (tmp_path / "application.py").write_text("from receiver import hooks\n" + mounted)
+    (tmp_path / "orders.py").write_text(outbox)
     return tmp_path
 
 
@@ -57,3 +60,60 @@ def test_the_mounted_receiver_is_made(folder: Path) -> None:
     ast.parse((folder / "application.py").read_text())
     done = run(folder, "-c", "import application; print(type(application.receiver).__name__)")
     assert done.stdout.strip() == "Receiver", done.stderr
+
+
+PLACE_TWO_ORDERS = """
+import asyncio, sys
+from orders import place_order
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from kirimhook.sender import open_sender
+from kirimhook.settings import SenderSettings
+
+
+async def main(url):
+    engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE orders (id text PRIMARY KEY)"))
+    async with open_sender(url, SenderSettings(catalogue=("order.created",))) as sender:
+        organisation = await sender.organisation("acme")
+        await place_order(engine, sender, organisation, {"id": "first"})
+        try:
+            await place_order(engine, sender, organisation, {"id": "first"})
+        except Exception as error:
+            print(type(error).__name__)
+        await place_order(engine, sender, organisation, {"id": "second"})
+    async with engine.connect() as connection:
+        print(await connection.scalar(text("SELECT count(*) FROM orders")))
+        print(await connection.scalar(text("SELECT count(*) FROM events WHERE type = 'order.created'")))
+    await engine.dispose()
+
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_an_order_and_its_event_commit_together(folder: Path) -> None:
+    with postgres_server() as server:
+        for words in (["migrate"], ["sender", "keys", "create", "--org", "acme"]):
+            done = run(folder, "-m", "kirimhook", *words, "--database", server.url())
+            assert done.returncode == 0, done.stderr
+        done = run(folder, "-c", PLACE_TWO_ORDERS, server.url())
+    assert done.stdout.split() == ["IntegrityError", "2", "2"], done.stderr
+
+
+def test_the_first_steps_with_a_sender_work_as_shown(folder: Path) -> None:
+    """Every line of the README's shell blocks about it, in one shell, in their order; on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    start, use = (block.replace("8090", str(port)) for block in blocks("sh") if "KIRIM_API_URL" in block)
+    first, exports = start.split("\n", 1)
+    assert first.startswith("kirimhook sender ")
+    begin = f"{sys.executable} -m kirimhook sender --port {port} --admin-port 0 2>sender.log & pid=$!"
+    ready = f"until curl -s http://127.0.0.1:{port}/v1/health >health; do sleep 0.1; done"
+    command = f'kirimhook() {{ {sys.executable} -m kirimhook "$@"; }}'
+    script = "\n".join(["set -e", command, begin, ready, exports, use, "kill -TERM $pid", "wait $pid"])
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr + (folder / "sender.log").read_text()
+    assert '"initial_secret":"whsec_' in done.stdout
+    assert "it balances" in done.stderr

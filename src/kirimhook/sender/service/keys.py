@@ -45,6 +45,10 @@ class Keys:
         self._context = context
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
 
+    async def organisation(self, name: str) -> str:
+        """The id of the organisation of this name. Raises ApiError `resource_not_found`."""
+        return (await self._context.database.read(lambda connection: _known(connection, name))).id
+
     async def create(self, name: str, expires_at: datetime | None) -> NewKey:
         """Raises ApiError `invalid_field_value`."""
         _check_name(name)

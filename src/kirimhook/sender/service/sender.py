@@ -69,6 +69,10 @@ class Sender:
         """
         return await publishing.publish(Scope(self.context, organisation_id), events, connection)
 
+    async def organisation(self, name: str) -> str:
+        """The id of the organisation of this name. Raises ApiError `resource_not_found`."""
+        return await self._keys.organisation(name)
+
     async def create_organisation_key(self, name: str, expires_at: datetime | None = None) -> NewKey:
         """A key for the organisation of this name, which is made where it does not exist."""
         return await self._keys.create(name, expires_at)
