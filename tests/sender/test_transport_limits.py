@@ -79,6 +79,30 @@ def test_an_endpoint_that_does_not_finish_is_left_in_time(loop: Loop, name: str)
     run(main(), loop)
 
 
+def test_an_endpoint_that_takes_no_part_in_a_farewell_holds_no_connection_open() -> None:
+    """It does not read, so that it would never answer the end of the TLS session."""
+
+    async def deaf(line: Line) -> None:
+        line._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.get_running_loop().create_future()
+
+    async def main() -> None:
+        async with Endpoint(deaf) as endpoint, opened(endpoint, attempt_timeout=SECONDS) as transport:
+            task = asyncio.create_task(transport.post(endpoint.url, HEADERS, BODY))
+            await endpoint.received(1)
+            assert transport._dialler is not None
+            (wire,) = transport._dialler._acquired
+            assert wire.transport is not None
+            sock = wire.transport.get_extra_info("socket")
+            assert sock.fileno() >= 0
+            assert (await task).status is None
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert sock.fileno() == -1
+
+    run(main())
+
+
 @both_loops
 @pytest.mark.parametrize(
     ("door", "phase"), [(Door.SHUT, "connecting"), (Door.SILENT, "shaking hands (TLS)")], ids=["shut", "silent"]
