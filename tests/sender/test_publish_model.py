@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.sender.model import NewEvent
-from kirimhook.sender.service import Changes, Tenant
+from kirimhook.sender.service import Changes, Sender, Tenant
 from tests.sender.databases import Databases
-from tests.sender.stage import Stage, staged
+from tests.sender.stage import Stage
 
 TYPES = ("contact.created", "contact.updated", "message.status")
 BOUND = 3
@@ -146,10 +146,12 @@ numbers = itertools.count()
 @given(steps=steps)
 def test_deliveries_are_those_of_the_model(databases: Databases, steps: list[tuple[object, ...]]) -> None:
     async def main() -> None:
-        async with staged(databases, held_bound=BOUND) as stage:
-            organisation = await stage.another(f"organisation {next(numbers)}")
+        async with databases.opened() as database:
+            stage = Stage(database, held_bound=BOUND)
+            sender = Sender(database, stage.settings, stage.sender.context.sealer, clock=stage.clock)
+            organisation = (await sender.create_organisation_key(f"organisation {next(numbers)}")).organisation_id
             model = Model()
-            await play(stage.sender.tenant(organisation), model, steps)
+            await play(sender.tenant(organisation), model, steps)
             assert await stored(stage, organisation) == model.deliveries()
             assert await stage.wrong() == set()
 
