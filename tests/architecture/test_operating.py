@@ -6,18 +6,19 @@ import logging
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
 from kirimhook.observe import LOG_EVENTS, METRICS
-from kirimhook.settings import ReceiverSettings, described
+from kirimhook.settings import ReceiverSettings, SenderSettings, described
 from tests.architecture.tree import ROOT
 
 DOCUMENT = ROOT / "docs/operating.md"
 
 
-def settings() -> str:
-    usual, known = ReceiverSettings(), described(ReceiverSettings)
+def settings(of: type[Any]) -> str:
+    usual, known = of(), described(of)
     rows = [f"| `{name}` | {getattr(usual, name)} | {about.about} |" for name, (_, about) in known.items()]
     return "\n".join(["| Setting | Default | |", "|---|---|---|", *rows])
 
@@ -38,7 +39,12 @@ def metrics() -> str:
     return "\n".join(["| Metric | Kind | |", "|---|---|---|", *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings, "log events": log_events, "metrics": metrics}
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": partial(settings, ReceiverSettings),
+    "sender settings": partial(settings, SenderSettings),
+    "log events": log_events,
+    "metrics": metrics,
+}
 
 
 def pattern(name: str) -> re.Pattern[str]:
