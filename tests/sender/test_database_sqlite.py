@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from kirimhook.sender.database import Database, StorageUnavailable, writer
+from kirimhook.sender.database import Database, StorageUnavailable, open_database, sqlite, writer
 from kirimhook.sender.database.file import raw
 from tests.sender.databases import Databases, add, done, names
 
@@ -151,6 +151,69 @@ def test_too_many_that_wait_are_refused(databases: Databases, monkeypatch: pytes
         assert [getattr(result, "reason", result) for result in results] == [None, "a", "b", "c", *["overloaded"] * 2]
 
     databases.run(use)
+
+
+def test_too_many_that_read_are_refused(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "MOST_READING", 3)
+
+    async def use(database: Database) -> None:
+        results = await asyncio.gather(*(database.read(names) for _ in range(5)), return_exceptions=True)
+        assert [getattr(result, "reason", result) for result in results] == [[]] * 3 + ["overloaded"] * 2
+        assert await database.read(names) == []
+
+    databases.run(use)
+
+
+def test_one_that_could_not_be_opened_can_be_later(tmp_path: Path) -> None:
+    path = tmp_path / "sender.db"
+
+    async def use() -> None:
+        database = open_database(f"sqlite:///{path}")
+        path.mkdir()
+        with pytest.raises(StorageUnavailable, match="cannot_open"):
+            await database.open()
+        for call in (database.write, database.read):
+            with pytest.raises(StorageUnavailable, match="closed"):
+                await call(lambda _: None)
+        path.rmdir()
+        await database.open()
+        await database.open()
+        assert await database.write(lambda _: 7) == 7
+        await database.close()
+
+    asyncio.run(use())
+
+
+def test_a_file_that_may_not_be_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write everywhere, so the system is asked in the name of another."""
+    path = tmp_path / "sender.db"
+    monkeypatch.setattr("kirimhook.sender.database.file.is_writable", lambda _: False)
+
+    async def use() -> None:
+        with pytest.raises(StorageUnavailable, match="read_only"):
+            await open_database(f"sqlite:///{path}").open()
+
+    asyncio.run(use())
+    assert path.read_bytes() == b""
+
+
+def test_closing_waits_for_the_file_no_longer_than_that(
+    databases: Databases, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "CLOSE_TIMEOUT", 0.05)
+
+    async def use() -> None:
+        database = open_database(databases.url)
+        await database.open()
+        with Path(f"{path}-lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            asked = asyncio.create_task(database.write(add("late")))
+            await asyncio.sleep(0)
+            with pytest.raises(StorageUnavailable, match="locked: another process holds the file"):
+                await database.close()
+        assert await asked == "late"
+
+    asyncio.run(use())
 
 
 def test_two_loops_may_share_it(databases: Databases) -> None:

@@ -135,6 +135,16 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
         migrations.behind(url)
 
 
+def test_what_is_no_database_is_said_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "sender.db"
+    path.write_bytes(b"a letter, not a database" * 100)
+    before = path.read_bytes()
+    for look in (migrations.behind, lambda url: migrations.migrate(url, silent)):
+        with pytest.raises(StorageUnavailable, match="corrupt"):
+            look(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
 def test_a_database_that_is_away_is_storage_unavailable(tmp_path: Path) -> None:
     for url in (f"postgresql://nobody@/none?host={tmp_path}", f"sqlite:///{tmp_path}"):
         with pytest.raises(StorageUnavailable):

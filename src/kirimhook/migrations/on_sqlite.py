@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +23,8 @@ def looking(settings: SQLiteSettings, work: Work[T]) -> T:
     try:
         with engine.connect() as connection:
             return work(connection)
-    except (DBAPIError, OSError) as error:
-        if isinstance(error, DBAPIError) and not is_storage(error):
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        if not isinstance(error, OSError) and not is_storage(error):
             raise
         raise unavailable(error) from error
     finally:
@@ -36,8 +37,8 @@ def alone(settings: SQLiteSettings, work: Work[T]) -> T:
     try:
         with file.turn() as connection:
             return work(connection)
-    except (DBAPIError, OSError) as error:
-        if isinstance(error, DBAPIError) and not is_storage(error):
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        if not isinstance(error, OSError) and not is_storage(error):
             raise
         raise unavailable(error) from error
     finally:

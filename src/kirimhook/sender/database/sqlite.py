@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["SQLite", "SQLiteSettings"]
 
 T = TypeVar("T")
+MOST_READING = 1000
+"""Reads that run or wait; past it one is refused."""
 CLOSE_TIMEOUT = 20.0
 """Seconds that closing waits for the file."""
 
@@ -32,6 +34,7 @@ class SQLite:
         self._settings = settings
         self._writer: Writer | None = None
         self._readers: Readers | None = None
+        self._reading = 0
 
     async def open(self) -> None:
         if self._writer is not None:
@@ -71,7 +74,13 @@ class SQLite:
     async def read(self, operation: Operation[T]) -> T:
         if self._readers is None:
             raise StorageUnavailable(CLOSED, "the database is not open")
-        return await asyncio.wrap_future(self._readers.submit(operation))
+        if self._reading >= MOST_READING:
+            raise StorageUnavailable("overloaded", f"{MOST_READING} reads wait")
+        self._reading += 1
+        try:
+            return await asyncio.wrap_future(self._readers.submit(operation))
+        finally:
+            self._reading -= 1
 
     async def within(self, connection: AsyncConnection | Connection, operation: Operation[T]) -> T:
         return await port.within(self.dialect, connection, operation)
