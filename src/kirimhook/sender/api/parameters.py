@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 
 from kirimhook.contract import ids
-from kirimhook.contract.errors import ApiError
 from kirimhook.sender.api.admission import call_of
 from kirimhook.sender.api.call import Call
 from kirimhook.sender.api.requests import MAX_PAGE, Cursor, PageSize, id_pattern
@@ -24,10 +23,3 @@ SecretPath = Annotated[
     str, Path(description="One of its secrets.", json_schema_extra={"pattern": id_pattern(ids.SECRET)})
 ]
 DeliveryPath = Annotated[str, Path(description="A delivery.", json_schema_extra={"pattern": id_pattern(ids.DELIVERY)})]
-
-
-def existing(prefix: str, said: str) -> str:
-    """An id that can be one of this kind: for any other text nothing is looked up. Raises `resource_not_found`."""
-    if not ids.is_id(prefix, said):
-        raise ApiError("resource_not_found", "there is nothing with this id")
-    return said

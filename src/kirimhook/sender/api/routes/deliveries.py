@@ -6,9 +6,8 @@ from typing import Annotated
 
 from fastapi import Body, Query, Response
 
-from kirimhook.contract import ids
 from kirimhook.contract.resources import DeliveryKind, DeliveryStatus
-from kirimhook.sender.api.parameters import Admitted, CursorQuery, DeliveryPath, LimitQuery, existing
+from kirimhook.sender.api.parameters import Admitted, CursorQuery, DeliveryPath, LimitQuery
 from kirimhook.sender.api.requests import (
     DEFAULT_PAGE,
     BulkReplayOptions,
@@ -44,14 +43,14 @@ async def list_deliveries(  # noqa: PLR0913  # the filters of the contract
 
 async def get_delivery(call: Admitted, delivery_id: DeliveryPath) -> Response:
     """Get one delivery, with every attempt: what was sent, what came back, and what follows."""
-    return call.answer(await call.tenant.delivery(existing(ids.DELIVERY, delivery_id)))
+    return call.answer(await call.tenant.delivery(delivery_id))
 
 
 async def replay_delivery(
     call: Admitted, delivery_id: DeliveryPath, _options: Annotated[NoOptions | None, Body()] = None
 ) -> Response:
     """Send an event once more, as a fresh delivery. The original stays as it is, for audit."""
-    return call.answer(await call.once(202).replay(existing(ids.DELIVERY, delivery_id)), 202)
+    return call.answer(await call.once(202).replay(delivery_id), 202)
 
 
 async def bulk_replay(call: Admitted, options: BulkReplayOptions) -> Response:

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import Body, Response
 
-from kirimhook.contract import ids
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.sender.api.answers import nothing
-from kirimhook.sender.api.parameters import Admitted, CursorQuery, LimitQuery, SecretPath, SubscriptionPath, existing
+from kirimhook.sender.api.parameters import Admitted, CursorQuery, LimitQuery, SecretPath, SubscriptionPath
 from kirimhook.sender.api.requests import (
     DEFAULT_PAGE,
     NewSubscription,
@@ -38,7 +37,7 @@ async def list_subscriptions(call: Admitted, limit: LimitQuery = DEFAULT_PAGE, c
 
 async def get_subscription(call: Admitted, subscription_id: SubscriptionPath) -> Response:
     """Get one subscription. Its secrets are listed without their values."""
-    return call.answer(await call.tenant.subscription(existing(ids.SUBSCRIPTION, subscription_id)))
+    return call.answer(await call.tenant.subscription(subscription_id))
 
 
 async def update_subscription(
@@ -49,13 +48,12 @@ async def update_subscription(
     `status: "disabled"` holds its deliveries, `status: "active"` resumes them and forgets earlier failures;
     `held` then says whether what was held is delivered, behind live traffic, or discarded.
     """
-    target = existing(ids.SUBSCRIPTION, subscription_id)
-    return call.answer(await call.tenant.update_subscription(target, _changes(changes)))
+    return call.answer(await call.tenant.update_subscription(subscription_id, _changes(changes)))
 
 
 async def delete_subscription(call: Admitted, subscription_id: SubscriptionPath) -> Response:
     """Delete a subscription. Its open deliveries become dead letters; they stay listed until they are purged."""
-    await call.tenant.delete_subscription(existing(ids.SUBSCRIPTION, subscription_id))
+    await call.tenant.delete_subscription(subscription_id)
     return nothing()
 
 
@@ -67,13 +65,12 @@ async def create_secret(
     The answer holds it in plain, this once. From now on deliveries are signed with every secret in force.
     """
     hours = options.expires_in_hours if options else None
-    target = existing(ids.SUBSCRIPTION, subscription_id)
-    return call.answer(await call.once(201).add_secret(target, hours), 201)
+    return call.answer(await call.once(201).add_secret(subscription_id, hours), 201)
 
 
 async def delete_secret(call: Admitted, subscription_id: SubscriptionPath, secret_id: SecretPath) -> Response:
     """Delete a signing secret, which ends a rotation. The last one in force cannot be deleted."""
-    await call.tenant.remove_secret(existing(ids.SUBSCRIPTION, subscription_id), existing(ids.SECRET, secret_id))
+    await call.tenant.remove_secret(subscription_id, secret_id)
     return nothing()
 
 
@@ -82,8 +79,7 @@ async def send_test_event(
 ) -> Response:
     """Send a sample event, with `livemode: false`, to this one subscription."""
     event_type = options.event if options else None
-    target = existing(ids.SUBSCRIPTION, subscription_id)
-    return call.answer(await call.once(202).test(target, event_type), 202)
+    return call.answer(await call.once(202).test(subscription_id, event_type), 202)
 
 
 def _changes(said: SubscriptionChanges) -> Changes:
