@@ -22,7 +22,7 @@ from tests.sender.databases import Databases
 from tests.sender.stage import Stage
 
 TYPES = ("contact.created", "contact.updated", "message.status")
-BOUND = 3
+BOUND = 2
 ROWS = (
     "SELECT d.subscription_id, e.source, d.event_id, d.event_type, e.body, d.status, d.dead_reason, q.rank"
     " FROM deliveries d JOIN events e ON e.id = d.event LEFT JOIN queue q ON q.delivery_id = d.id"
@@ -41,12 +41,13 @@ events = st.builds(
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("subscribe"), types),
-        st.tuples(st.just("publish"), st.lists(events, min_size=1, max_size=6)),
+        st.tuples(st.just("publish"), st.lists(events, min_size=1, max_size=8)),
         st.tuples(st.sampled_from(["disable", "enable", "delete"]), which),
         st.tuples(st.just("change"), which, types),
     ),
+    min_size=2,
     max_size=12,
-)
+).map(lambda steps: [("subscribe", list(TYPES)), *steps])
 
 Identity = tuple[str, str, str]
 """Source, event id, and for a status its body."""
