@@ -18,7 +18,7 @@ from kirimhook.sender.engine.budget import SHARE, Budget
 from kirimhook.sender.engine.dispatch import Dispatch
 from kirimhook.sender.engine.endpoints import Endpoint, Endpoints
 from kirimhook.sender.engine.held import Held
-from kirimhook.sender.engine.pacing import BURST, TICK, Pacing
+from kirimhook.sender.engine.pacing import BURST, STEP, STORE, TICK, WIDTH, Growth, Pacing
 from kirimhook.sender.engine.record import Sent, masked, record
 from kirimhook.sender.store.endpoints import EndpointRow, SealedSecret
 from kirimhook.sender.store.queue import Leased
@@ -151,6 +151,33 @@ def test_no_more_at_once_than_the_loop_keeps_up_with() -> None:
         assert pacing.is_open, "they are slow, not we"
         for each in begun:
             pacing.end(each)
+
+    asyncio.run(main())
+
+
+def test_connections_are_opened_little_by_little() -> None:
+    """What an endpoint has under way grows while it has more to do; all together grow no faster than they may."""
+
+    async def main() -> None:
+        growth = Growth()
+        granted = [growth.more(30) for _ in range(50)]
+        assert set(granted[: int(STORE) // STEP]) == {STEP}
+        assert STORE <= sum(granted) <= STORE + STEP
+
+        ending = asyncio.Event()
+
+        async def attempt(_: Held) -> None:
+            await ending.wait()
+
+        dispatch = Dispatch(SenderSettings(in_flight_per_endpoint=14), lambda: 0.0, attempt, lambda _: None)
+        endpoint = Endpoint("a")
+        widths = []
+        for number in range(5):
+            dispatch.add([Held(leased(0, number), endpoint, "t", 1.0) for _ in range(10)])
+            widths.append(endpoint.in_flight)
+        assert widths == [WIDTH + STEP, WIDTH + 2 * STEP, 14, 14, 14]
+        ending.set()
+        await dispatch.ended()
 
     asyncio.run(main())
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from kirimhook.sender.engine.endpoints import Endpoint
 from kirimhook.sender.engine.held import Held
-from kirimhook.sender.engine.pacing import Pacing
+from kirimhook.sender.engine.pacing import WIDTH, Growth, Pacing
 from kirimhook.settings import SenderSettings
 
 
@@ -34,6 +34,7 @@ class Dispatch:
         self._starved: deque[Endpoint] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pacing = Pacing(self._resume)
+        self._growth = Growth()
         self.in_flight = 0
 
     def add(self, leased: Iterable[Held]) -> None:
@@ -62,7 +63,8 @@ class Dispatch:
             task.cancel()
 
     def _pump(self, endpoint: Endpoint) -> None:
-        while endpoint.in_flight < self._most_each:
+        self._widen(endpoint)
+        while endpoint.in_flight < endpoint.width:
             if self.in_flight >= self._most or not self._pacing.is_open:
                 self._starve(endpoint)
                 return
@@ -70,6 +72,14 @@ class Dispatch:
             if held is None:
                 return
             self._start(held)
+
+    def _widen(self, endpoint: Endpoint) -> None:
+        """An endpoint that has more to do than its width gets more, as far as connections may be opened."""
+        most = min(self._most_each, endpoint.in_flight + len(endpoint.live) + len(endpoint.background))
+        if endpoint.width == 0:
+            endpoint.width = min(WIDTH, self._most_each)
+        if most > endpoint.width:
+            endpoint.width += self._growth.more(most - endpoint.width)
 
     def _resume(self) -> None:
         """There is room again: those that wait for it take turns."""
@@ -116,7 +126,7 @@ class Dispatch:
     def _take_starved(self) -> Held | None:
         endpoint = self._starved.popleft()
         endpoint.is_starved = False
-        held = self._take(endpoint) if endpoint.in_flight < self._most_each else None
+        held = self._take(endpoint) if endpoint.in_flight < endpoint.width else None
         if held is not None:
             self._starve(endpoint)
         return held

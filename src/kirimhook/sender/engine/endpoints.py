@@ -30,7 +30,7 @@ class Endpoint:
 
     __slots__ = (
         "_secrets", "_signing", "_signing_until", "background", "held_background", "held_live", "host", "id",
-        "in_flight", "is_active", "is_starved", "live", "problem", "url", "version",
+        "in_flight", "is_active", "is_starved", "live", "problem", "url", "version", "width",
     )  # fmt: skip
 
     def __init__(self, id_: str) -> None:
@@ -49,6 +49,8 @@ class Endpoint:
         self.held_live = 0
         self.held_background = 0
         self.in_flight = 0
+        self.width = 0
+        """How many attempts may be under way at present; 0 before the first."""
         self.is_starved = False
         """Whether it waits for room among all attempts under way."""
         self._secrets: tuple[SigningSecret, ...] = ()
