@@ -252,7 +252,7 @@ MANY = 12_000
 
 
 def fill(organisation: str, subscription: str) -> Any:
-    """All succeeded, of one type, original, but for a few of everything at the far end."""
+    """All succeeded, or dead and replayed, of one type, original, but for a few of everything at the far end."""
 
     def row(number: int) -> dict[str, Any]:
         rare = number < 20
@@ -266,7 +266,7 @@ def fill(organisation: str, subscription: str) -> Any:
             "source": "kirim",
             "kind": "test" if rare else "original",
             "original": None if rare else True,
-            "status": ["pending", "failed", "dead"][number % 3] if rare else "succeeded",
+            "status": ["pending", "failed", "dead"][number % 3] if rare else ["succeeded", "dead"][number % 2],
             "max_attempts": 8,
             "created_at": 1_779_530_400_000 + number,
             "replayed_by": None if rare else "wbd_",
@@ -294,7 +294,7 @@ def test_a_page_reads_a_bounded_number_of_rows(databases: Databases, monkeypatch
                 await stage.run("ANALYZE deliveries")
             for where in every_filter(stage.organisation, subscription):
                 count = await rows_read(stage.database, partial(store.listed, where=where, limit=25))
-                assert count <= 2 * 200 + 26, where
+                assert count <= 4 * 200 + 26, where  # PostgreSQL may walk by the primary key, between the walk's ends
             of_event = await listed(stage, DeliveryFilter(event_id="evt_3"))
             assert [one.event_id for one in of_event] == ["evt_3"]
 

@@ -156,13 +156,14 @@ deliveries = Table(
         postgresql_where=text("status IN ('failed', 'dead')"),
         sqlite_where=text("status IN ('failed', 'dead')"),
     ),
-    Index(  # or a bulk replay of what is unreplayed would walk through all that was replayed before it
+    Index(  # or a bulk replay of what is unreplayed would walk through all that was replayed before it;
+        # in other words than the last, so that SQLite never takes that one for it
         "ix_deliveries_unreplayed",
         "subscription_id",
         "status",
         "id",
-        postgresql_where=text("status IN ('failed', 'dead') AND replayed_by IS NULL"),
-        sqlite_where=text("status IN ('failed', 'dead') AND replayed_by IS NULL"),
+        postgresql_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
+        sqlite_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
     ),
 )
 

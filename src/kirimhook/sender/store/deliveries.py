@@ -25,6 +25,8 @@ MOST_EVENTS = 1000
 FAILING: ColumnElement[bool] = literal_column("deliveries.status IN ('failed', 'dead')")
 """In these words the indexes of failing deliveries have it; SQLite takes them for nothing else."""
 UNREPLAYED: ColumnElement[bool] = literal_column("deliveries.replayed_by IS NULL")
+FAILING_UNREPLAYED: ColumnElement[bool] = and_(UNREPLAYED, literal_column("deliveries.status IN ('dead', 'failed')"))
+"""The same for the index of those that were not replayed, and for no other."""
 
 _EARLIEST = bytes(ids.RANDOM_BYTES)
 _LAST_MS = (1 << 48) - 1
@@ -110,10 +112,11 @@ def _conditions(where: Where) -> tuple[list[ColumnElement[bool]], list[ColumnEle
     is_failing = where.status in {DeliveryStatus.FAILED, DeliveryStatus.DEAD}
     if where.status is not None:
         (indexed if is_failing else sought).append(columns.status == where.status)
-    if is_failing:
-        indexed.append(FAILING)
-    if where.unreplayed:
-        (indexed if is_failing and where.subscription_id is not None else sought).append(UNREPLAYED)
+    if is_failing and where.unreplayed and where.subscription_id is not None:
+        indexed.append(FAILING_UNREPLAYED)
+    else:
+        indexed += [FAILING] if is_failing else []
+        sought += [UNREPLAYED] if where.unreplayed else []
     if where.event_type is not None:
         sought.append(columns.event_type == where.event_type)
     if where.kind is not None:

@@ -171,8 +171,8 @@ def _deliveries() -> None:
         "ix_deliveries_unreplayed",
         "deliveries",
         ["subscription_id", "status", "id"],
-        postgresql_where=sa.text("status IN ('failed', 'dead') AND replayed_by IS NULL"),
-        sqlite_where=sa.text("status IN ('failed', 'dead') AND replayed_by IS NULL"),
+        postgresql_where=sa.text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
+        sqlite_where=sa.text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
     )
     op.create_index("uq_deliveries_event", "deliveries", ["event", "subscription_id", "original"], unique=True)
 
