@@ -166,7 +166,7 @@ def test_a_change_elsewhere_is_seen(databases: Databases) -> None:
 def test_a_subscription_that_fails_is_disabled_and_its_deliveries_are_held(databases: Databases) -> None:
     async def main() -> None:
         async with stage(databases) as set_up, Endpoint(Respond(404)) as endpoint:
-            await set_up.publish(await set_up.subscribe(endpoint.url), 60)
+            await set_up.publish(await set_up.subscribe(endpoint.url), 300)
             meter = Meter()
             few = settings_for(endpoint.ca, in_flight_per_endpoint=4, held_per_endpoint=30)
             async with running(set_up, few, meter=meter) as engine:
@@ -174,8 +174,8 @@ def test_a_subscription_that_fails_is_disabled_and_its_deliveries_are_held(datab
             ((status, reason, held),) = await set_up.rows("SELECT status, disabled_reason, held FROM subscriptions")
             dead = await count_of(set_up, "dead")
             assert (status, reason) == ("disabled", "consecutive_failures")
-            assert 20 <= dead < 60
-            assert held == 60 - dead == await set_up.value("SELECT count(*) FROM queue WHERE token IS NULL")
+            assert 20 <= dead < 300
+            assert held == 300 - dead == await set_up.value("SELECT count(*) FROM queue WHERE token IS NULL")
             assert counted(meter, "disabled_total") == {"consecutive_failures": 1}
 
     asyncio.run(main())
