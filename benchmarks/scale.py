@@ -43,7 +43,7 @@ class Scale:
     """Events published in batches of 100, as fast as it goes."""
     steady: int = 10
     """How long events are published at a fixed rate, half of what was just measured."""
-    isolated_rate: int = 1_000
+    isolated_rate: int = 500
     """Events a second while endpoints are sick."""
     isolated: int = 25
     """How long: more than two timeouts."""
