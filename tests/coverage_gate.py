@@ -1,4 +1,4 @@
-"""The gate on coverage: at least 95 % of the branches and of the lines of `contract/`, of `receiver/`, and of `sender/`."""
+"""The gate on coverage: at least 95 % of the branches and of the lines of `contract/`, `receiver/` and `sender/`."""
 
 from __future__ import annotations
 

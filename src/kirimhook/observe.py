@@ -113,6 +113,9 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "sender_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
     "database_migrating": LogEvent(INFO, ("step",), "A file is brought to what this version needs."),
     "engine_failed": LogEvent(ERROR, (), "A defect of ours ended the engine."),
+    "deliveries_expired": LogEvent(
+        WARNING, ("deliveries",), "Deliveries were still open at the end of their retention, and are dead letters now."
+    ),
     "keeping_failed": LogEvent(
         WARNING, ("reason",), "What is past its retention, expired or deleted could not be seen to this time."
     ),
@@ -207,6 +210,12 @@ METRICS: dict[str, Metric] = {
     "kirimhook_sender_in_flight": Metric("gauge", "", "engine loop", "Attempts under way."),
     "kirimhook_sender_oldest_due_seconds": Metric(
         "gauge", "", "engine loop", "How long the delivery has been due that waits longest for a lease."
+    ),
+    "kirimhook_sender_kept_total": Metric(
+        "counter",
+        "what",
+        "engine loop",
+        "Housekeeping: deliveries closed, expired and purged, events and answers forgotten.",
     ),
     "kirimhook_sender_notices_total": Metric("counter", "result", "engine loop", "Notices told, and not told."),
 }

@@ -163,13 +163,34 @@ def test_housekeeping_does_not_rest_while_there_is_something_to_do(tmp_path: Pat
             sender, organisation = await sender_of(database, clock, keep_batch=1, retention=10.0)
             await sender.publish(organisation, [KirimEvent("contact.created", {}) for _ in range(5)])
             clock.advance(100)
-            janitor = Janitor(sender, 3600.0, Log().observer)  # so that one rest would be the end of this test
+            meter = Meter()
+            janitor = Janitor(sender, 3600.0, Log().observer, meter)  # so that one rest would be the end of this test
             janitor.start()
-            while await database.read(count):
-                pass
+            while meter.counter("kirimhook_sender_kept_total")["events"] < 5:
+                await database.read(count)
+            await janitor.stop()
+            assert await database.read(count) == 0
+
+    asyncio.run(asyncio.wait_for(main(), SOON))
+
+
+def test_housekeeping_tells_of_what_expired(tmp_path: Path) -> None:
+    log = Log()
+
+    async def main() -> None:
+        async with opened(tmp_path) as database:
+            clock = Clock()
+            sender, organisation = await sender_of(database, clock, retention=10.0)
+            await sender.tenant(organisation).create_subscription("https://hooks.example.com/a", ["contact.created"])
+            await sender.publish(organisation, [KirimEvent("contact.created", {}) for _ in range(2)])
+            clock.advance(100)
+            janitor = Janitor(sender, 3600.0, log.observer, Meter())
+            janitor.start()
+            await log.seen("deliveries_expired", 1)
             await janitor.stop()
 
     asyncio.run(asyncio.wait_for(main(), SOON))
+    assert [line["deliveries"] for line in log.named("deliveries_expired")] == [2]
 
 
 def test_housekeeping_goes_on_after_a_failure(tmp_path: Path) -> None:
@@ -179,7 +200,7 @@ def test_housekeeping_goes_on_after_a_failure(tmp_path: Path) -> None:
         async with opened(tmp_path) as database:
             sender, _ = await sender_of(database, Clock())
             await database.close()
-            janitor = Janitor(sender, 0.001, log.observer)
+            janitor = Janitor(sender, 0.001, log.observer, Meter())
             janitor.start()
             await log.seen("keeping_failed", 3)
             await janitor.stop()

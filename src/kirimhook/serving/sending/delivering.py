@@ -28,6 +28,7 @@ class Delivering:
         settings, teller = options.settings, teller_of(options.notify)
         self._settings = settings
         self._observer = observer
+        self._meter = meter
         self._transport = Transport(settings)
         self._engine = Engine(
             database, sealer, self._transport, settings, meter=meter, observer=observer, notify=teller is not None
@@ -45,7 +46,7 @@ class Delivering:
             await self._transport.open()
         except SettingsError as error:
             raise OptionsError(str(error)) from error
-        self._janitor = Janitor(sender, self._settings.keep_interval, self._observer)
+        self._janitor = Janitor(sender, self._settings.keep_interval, self._observer, self._meter)
         self._janitor.start()
         if self._notifier is not None:
             self._notifying = asyncio.create_task(self._notifier.run())

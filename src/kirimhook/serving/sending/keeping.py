@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 from kirimhook.sender.database import StorageUnavailable
 
 if TYPE_CHECKING:
-    from kirimhook.observe import Observer
+    from kirimhook.observe import Meter, Observer
     from kirimhook.sender.service import Sender
+    from kirimhook.sender.service.keeping import Kept
+
+COUNTED = ("closed", "expired", "deliveries", "events", "answers")
 
 
 class Janitor:
     """Runs `Sender.keep` as long as there is something to do, then every `interval` seconds."""
 
-    def __init__(self, sender: Sender, interval: float, observer: Observer) -> None:
+    def __init__(self, sender: Sender, interval: float, observer: Observer, meter: Meter) -> None:
         self._sender = sender
         self._interval = interval
         self._observer = observer
+        self._counts = meter.counter("kirimhook_sender_kept_total")
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -38,9 +42,18 @@ class Janitor:
     async def _round(self) -> bool:
         """Whether there is more to do at once."""
         try:
-            return (await self._sender.keep()).more
+            kept = await self._sender.keep()
         except StorageUnavailable as error:
             self._observer.event("keeping_failed", reason=str(error))
         except Exception as error:  # a defect here must not end housekeeping until a restart
             self._observer.event("keeping_failed", reason="a defect of ours", error=error)
+        else:
+            self._note(kept)
+            return kept.more
         return False
+
+    def _note(self, kept: Kept) -> None:
+        for what in COUNTED:
+            self._counts[what] += getattr(kept, what)
+        if kept.expired:
+            self._observer.event("deliveries_expired", deliveries=kept.expired)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from kirimhook.serving.server import Tls
 
 
+MAX_URL = 8 * 1024
+"""Bytes: a list with every filter and a cursor has to fit."""
+
+
 @dataclass(frozen=True, slots=True)
 class SenderOptions:
     """One `sender`, of `processes` processes."""
@@ -39,7 +43,7 @@ class SenderOptions:
     """None: the environment, or the usual file beside the database."""
     notify: str | None = None
     settings: SenderSettings = field(default_factory=SenderSettings)
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: Limits(url=MAX_URL))
 
     def __post_init__(self) -> None:
         if self.listen is None and not self.engine:
