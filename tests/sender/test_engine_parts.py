@@ -16,8 +16,7 @@ from kirimhook.contract.resources import Attempt, Timing
 from kirimhook.contract.signature import Secret, sign
 from kirimhook.sender.engine.budget import SHARE, Budget
 from kirimhook.sender.engine.dispatch import Dispatch
-from kirimhook.sender.engine.endpoints import Endpoint, Endpoints
-from kirimhook.sender.engine.held import Held
+from kirimhook.sender.engine.endpoints import Endpoint, Endpoints, Held
 from kirimhook.sender.engine.pacing import BURST, STEP, STORE, TICK, WIDTH, Growth, Pacing
 from kirimhook.sender.engine.record import Sent, masked, record
 from kirimhook.sender.store.endpoints import EndpointRow, SealedSecret

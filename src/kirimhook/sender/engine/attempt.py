@@ -15,8 +15,9 @@ from kirimhook.contract.signature import sign
 from kirimhook.sender.database import Database
 from kirimhook.sender.engine.budget import Budget
 from kirimhook.sender.engine.decide import Answer, Course, Decision, decide
-from kirimhook.sender.engine.held import Finished, Held, Result, Returned
+from kirimhook.sender.engine.endpoints import Held
 from kirimhook.sender.engine.record import Sent, record
+from kirimhook.sender.engine.results import Finished, Result, Returned
 from kirimhook.sender.store.queue import body_of
 from kirimhook.sender.store.settling import Ended
 from kirimhook.sender.transport.exchange import Exchange

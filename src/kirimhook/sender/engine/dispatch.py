@@ -10,8 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
-from kirimhook.sender.engine.endpoints import Endpoint
-from kirimhook.sender.engine.held import Held
+from kirimhook.sender.engine.endpoints import Endpoint, Held
 from kirimhook.sender.engine.pacing import WIDTH, Growth, Pacing
 from kirimhook.settings import SenderSettings
 

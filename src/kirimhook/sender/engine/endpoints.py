@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from kirimhook.contract.signature import Secret
 from kirimhook.sender.model import Rank, SigningSecret, in_force
 from kirimhook.sender.store.endpoints import EndpointRow
+from kirimhook.sender.store.queue import Leased
 from kirimhook.sender.transport.urls import BadUrl, parse
-
-if TYPE_CHECKING:
-    from kirimhook.sender.engine.held import Held
 
 MOST_KNOWN = 10_000
 """Endpoints remembered although nothing of them is held."""
@@ -100,6 +98,25 @@ class Endpoint:
             return
         if not self._secrets:
             self.problem = "it has no secret"
+
+
+class Held:
+    """Compared by identity: the same delivery can be leased again while an old lease of it is being lost."""
+
+    __slots__ = ("begun", "body", "counted", "delivery", "endpoint", "is_lost", "token", "until")
+
+    def __init__(self, delivery: Leased, endpoint: Endpoint, token: str, until: float) -> None:
+        self.delivery = delivery
+        self.endpoint = endpoint
+        self.token = token
+        self.until = until
+        """When its lease ends, in unix seconds."""
+        self.begun = 0
+        """In which round of the pacing."""
+        self.body = delivery.body
+        self.counted = True
+        """Whether it takes up room."""
+        self.is_lost = False
 
 
 def _host(url: str) -> str:

@@ -19,8 +19,8 @@ from kirimhook.sender.database import Database
 from kirimhook.sender.engine.attempt import Attempts, Transport
 from kirimhook.sender.engine.budget import Budget
 from kirimhook.sender.engine.dispatch import Dispatch
-from kirimhook.sender.engine.endpoints import Endpoint, Endpoints, Opener
-from kirimhook.sender.engine.held import Held, Lost, Result, Returned
+from kirimhook.sender.engine.endpoints import Endpoint, Endpoints, Held, Opener
+from kirimhook.sender.engine.results import Lost, Result, Returned
 from kirimhook.sender.engine.source import QueueSource, Surroundings
 from kirimhook.sender.engine.telemetry import Telemetry
 from kirimhook.sender.store import endpoints as stored

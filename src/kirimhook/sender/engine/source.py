@@ -10,8 +10,8 @@ from itertools import count
 from typing import NamedTuple
 
 from kirimhook.sender.database import Database
-from kirimhook.sender.engine.endpoints import Endpoint, Endpoints
-from kirimhook.sender.engine.held import Finished, Held, Result, Returned
+from kirimhook.sender.engine.endpoints import Endpoint, Endpoints, Held
+from kirimhook.sender.engine.results import Finished, Result, Returned
 from kirimhook.sender.engine.telemetry import Telemetry
 from kirimhook.sender.store import queue, settling
 from kirimhook.sender.store.queue import Haul, Order
@@ -19,6 +19,8 @@ from kirimhook.settings import SenderSettings
 
 BATCH = 1024
 """Deliveries of one lease, and of one renewal."""
+BUSY_WINDOWS = 4
+"""How many times `queue.WINDOW` subscriptions one turn looks at, while others are being delivered to."""
 SMALL = 16 * 1024
 """Bodies up to so many bytes come along with the lease."""
 
@@ -48,6 +50,7 @@ class QueueSource:
         self._tokens = (f"{around.name}.{number}" for number in count(1))
         self._small = around.settings.held_bytes // 2
         self._after = ""
+        self._is_busy = False
         self._newest: str | None = None
         self._next_due: int | None = None
         self._woken = asyncio.Event()
@@ -56,13 +59,14 @@ class QueueSource:
         """What has ended makes room at once: its lease is over, once it is settled, and that is under way."""
         for result in results:
             self._uncount(result.held)
+        self._is_busy = held > len(results)
         return min(self._settings.held - (held - len(results)), BATCH)
 
     async def lease(self, room: int) -> Sequence[Held]:
-        """Looks on until there is something, or all has been seen."""
+        """Looks on until there is something, or all has been seen; while something is held, not all at once."""
         begun, wrapped = self._after, self._after == ""
         next_due, oldest = [], []
-        while True:
+        for _ in range(BUSY_WINDOWS) if self._is_busy else count():
             order = self._order(room)
             haul = await self._database.write(partial(queue.lease, order=order))
             self._endpoints.learn(haul.endpoints)
@@ -72,9 +76,11 @@ class QueueSource:
             if haul.leased:
                 self._newest = None
                 return self._held(haul, order)
-            if (wrapped and (not haul.after or haul.after > begun > "")) or (not haul.after and wrapped):
+            if wrapped and (not haul.after or haul.after > begun > ""):
                 break
             wrapped = wrapped or not haul.after
+        else:
+            return ()
         self._next_due = min(next_due, default=None)
         self._telemetry.oldest(max(self._clock() - min(oldest) / 1000, 0.0) if oldest else 0.0)
         return ()

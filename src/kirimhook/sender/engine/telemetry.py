@@ -9,8 +9,8 @@ from typing import Any
 from kirimhook.contract.resources import DeliveryStatus
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import StorageUnavailable
-from kirimhook.sender.engine.endpoints import Endpoint
-from kirimhook.sender.engine.held import Finished, Held
+from kirimhook.sender.engine.endpoints import Endpoint, Held
+from kirimhook.sender.engine.results import Finished
 from kirimhook.sender.store.settling import Disabled
 
 OUTCOMES = {DeliveryStatus.SUCCEEDED: "succeeded", DeliveryStatus.FAILED: "failed", DeliveryStatus.DEAD: "dead"}
