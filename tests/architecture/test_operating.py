@@ -17,7 +17,7 @@ from tests.architecture.tree import ROOT
 DOCUMENT = ROOT / "docs/operating.md"
 
 
-def settings(of: type[Any]) -> str:
+def settings(of: Any) -> str:
     usual, known = of(), described(of)
     rows = [f"| `{name}` | {getattr(usual, name)} | {about.about} |" for name, (_, about) in known.items()]
     return "\n".join(["| Setting | Default | |", "|---|---|---|", *rows])
