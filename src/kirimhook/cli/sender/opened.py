@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kirimhook.sender.database import Database
 
 T = TypeVar("T")
+PATIENCE = {"statement_timeout": 3600.0, "answer_timeout": 3660.0}
+"""Seconds: an account of a hundred million deliveries takes as long as it takes; Ctrl-C ends it."""
 
 
 def with_sender(url: str, work: Callable[[Sender], Awaitable[T]], sealer: Sealer | None = None) -> T:
@@ -44,7 +46,7 @@ def with_sender(url: str, work: Callable[[Sender], Awaitable[T]], sealer: Sealer
 def _existing(url: str) -> Database:
     """Not opened yet. A typing error must not make an empty database."""
     try:
-        database = open_database(url)
+        database = open_database(url, **(PATIENCE if url.startswith("postgres") else {}))
         file = make_url(url).database if database.dialect == "sqlite" else None
         if file is not None and not Path(file).is_file():
             raise Failure(f"there is no database {file}: name it with --database, or start `kirimhook sender` first")
