@@ -1,18 +1,23 @@
 """Hot statements, written once for both databases, and whole batches of rows in one call.
 
-A text is PostgreSQL's, with `$1`; `IN $1` takes a list. PostgreSQL gets batches as arrays, SQLite row by row.
+A text is PostgreSQL's, with `$1`; `IN $1` takes a list. PostgreSQL gets a batch as arrays, SQLite as `VALUES` of many
+rows. Row by row the writer's thread would hand Python over to the event loop, and wait to get it back, at each row.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 Row = tuple[Any, ...]
+
+PORTIONS = (256, 64, 16, 4, 1)
+"""Rows of one statement on SQLite, which takes 32766 values."""
 
 _IN = re.compile(r"\bIN \$(\d+)")
 
@@ -30,6 +35,18 @@ def both(text: str) -> Text:
     return Text(sqlite, _IN.sub(r"= ANY($\1::text[])", text))
 
 
+class Batch(NamedTuple):
+    """A statement for many rows: on SQLite `head`, so many times `row`, `tail`."""
+
+    head: str
+    row: str
+    tail: str
+    postgresql: str
+
+    def sqlite(self, rows: int) -> str:
+        return f"{self.head}{', '.join([self.row] * rows)}{self.tail}"
+
+
 class Column(NamedTuple):
     """A column of a batch, and its type as PostgreSQL names it."""
 
@@ -37,27 +54,33 @@ class Column(NamedTuple):
     type: str = "text"
 
 
-def updating(table: str, columns: Sequence[Column], *keys: Column) -> Text:
+def updating(table: str, columns: Sequence[Column], *keys: Column) -> Batch:
     """Sets `columns` where all `keys` are equal; a row of the batch has them in this order."""
-    assigned = [column.name for column in columns]
-    equal = " AND ".join(f"{table}.{key.name} = u.{key.name}" for key in keys)
     every = [*columns, *keys]
-    return Text(
-        f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in assigned)}"
-        f" WHERE {' AND '.join(f'{key.name} = ?' for key in keys)}",
-        f"UPDATE {table} SET {', '.join(f'{name} = u.{name}' for name in assigned)}"
-        f" FROM {_unnested(every)} WHERE {equal}",
+    assigned = ", ".join(f"{column.name} = u.{column.name}" for column in columns)
+    equal = " AND ".join(f"{table}.{key.name} = u.{key.name}" for key in keys)
+    names = ", ".join(column.name for column in every)
+    return Batch(
+        f"WITH u({names}) AS (VALUES ",
+        _marks(every),
+        f") UPDATE {table} SET {assigned} FROM u WHERE {equal}",
+        f"UPDATE {table} SET {assigned} FROM {_unnested(every)} WHERE {equal}",
     )
 
 
-def inserting(table: str, *columns: Column) -> Text:
+def inserting(table: str, *columns: Column) -> Batch:
     """A row that is there already stays as it is."""
     names = ", ".join(column.name for column in columns)
-    marks = ", ".join("?" for _ in columns)
-    return Text(
-        f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",
+    return Batch(
+        f"INSERT INTO {table} ({names}) VALUES ",
+        _marks(columns),
+        " ON CONFLICT DO NOTHING",
         f"INSERT INTO {table} ({names}) SELECT {names} FROM {_unnested(columns)} ON CONFLICT DO NOTHING",
     )
+
+
+def _marks(columns: Sequence[Column]) -> str:
+    return f"({', '.join('?' for _ in columns)})"
 
 
 def _unnested(columns: Sequence[Column]) -> str:
@@ -88,14 +111,25 @@ def run(connection: Connection, text: Text, *values: Any) -> None:
         connection.exec_driver_sql(text.postgresql, values)
 
 
-def run_batch(connection: Connection, text: Text, rows: Sequence[Row]) -> None:
+def run_batch(connection: Connection, batch: Batch, rows: Sequence[Row]) -> None:
     """Run a statement of `updating` or `inserting` for all rows, if there are any."""
     if not rows:
         return
     if is_sqlite(connection):
-        connection.connection.cursor().executemany(text.sqlite, rows)
+        cursor = connection.connection.cursor()
+        for some in _portions(rows):
+            cursor.execute(batch.sqlite(len(some)), list(chain.from_iterable(some)))
     else:
-        connection.exec_driver_sql(text.postgresql, tuple([list(column) for column in zip(*rows, strict=True)]))
+        connection.exec_driver_sql(batch.postgresql, tuple([list(column) for column in zip(*rows, strict=True)]))
+
+
+def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """In few sizes: SQLite keeps a statement of each."""
+    start = 0
+    for size in PORTIONS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
 
 
 def _listed(value: Any) -> Any:

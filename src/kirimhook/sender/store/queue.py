@@ -7,6 +7,7 @@ long it is and wherever it lies.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ FROM lanes LEFT JOIN subscriptions
 WHERE lanes.id IS NOT NULL ORDER BY n""")
 
 _LEASED = """d.organisation_id, d.kind, d.event_id, d.event_type, d.source, d.max_attempts,
-    d.created_at, e.id, length(e.body), CASE WHEN length(e.body) <= {most} THEN e.body END"""
+    d.created_at, e.id, length(e.body)"""
 
 _TAKE_POSTGRESQL = f"""WITH taken AS MATERIALIZED (
     SELECT q.delivery_id, q.due_at
@@ -56,20 +57,31 @@ _TAKE_POSTGRESQL = f"""WITH taken AS MATERIALIZED (
 leased AS (
     UPDATE queue q SET due_at = $6, token = $7 FROM taken WHERE q.delivery_id = taken.delivery_id
     RETURNING q.delivery_id, q.subscription_id, q.rank, q.attempts, taken.due_at)
-SELECT l.delivery_id, l.subscription_id, l.rank, l.attempts, l.due_at, {_LEASED.format(most="$8")}
+SELECT l.delivery_id, l.subscription_id, l.rank, l.attempts, l.due_at, {_LEASED},
+    CASE WHEN length(e.body) <= $8 THEN e.body END
 FROM leased l JOIN deliveries d ON d.id = l.delivery_id JOIN events e ON e.id = d.event
 ORDER BY l.rank, l.due_at, l.delivery_id"""
 
-_TAKE_SQLITE = f"""SELECT l.delivery_id, l.subscription_id, l.rank, l.attempts, l.due_at, {_LEASED.format(most="?5")}
-FROM (SELECT delivery_id, subscription_id, rank, attempts, due_at FROM queue
-    WHERE subscription_id = ?1 AND rank = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4) l
-CROSS JOIN deliveries d ON d.id = l.delivery_id CROSS JOIN events e ON e.id = d.event"""
-_MARK_SQLITE = "UPDATE queue SET due_at = ?, token = ? WHERE delivery_id = ?"
+_TAKE_SQLITE = Text(
+    f"""SELECT json_group_array(json((
+    SELECT json_group_array(json_array(
+        q.delivery_id, q.subscription_id, q.rank, q.attempts, q.due_at, {_LEASED},
+        CASE WHEN length(e.body) <= ?5 THEN hex(e.body) END))
+    FROM (SELECT delivery_id, subscription_id, rank, attempts, due_at FROM queue
+        WHERE subscription_id = lane.value AND rank = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4) q
+    CROSS JOIN deliveries d ON d.id = q.delivery_id CROSS JOIN events e ON e.id = d.event)))
+FROM json_each(?1) lane""",
+    "",
+)
+"""All in one value: at each row the writer's thread would wait for the event loop."""
+_MARK = updating("queue", [Column("due_at", "bigint"), Column("token")], Column("delivery_id"))
 
-_FENCE = both("SELECT delivery_id, token FROM queue WHERE delivery_id IN $1")
-_FENCE = Text(_FENCE.sqlite, _FENCE.postgresql + " ORDER BY delivery_id FOR UPDATE")
+_FENCE = Text(
+    """SELECT json_group_array(json_array(delivery_id, token)) FROM queue
+WHERE delivery_id IN (SELECT value FROM json_each(?1))""",
+    "SELECT delivery_id, token FROM queue WHERE delivery_id = ANY($1::text[]) ORDER BY delivery_id FOR UPDATE",
+)
 _RENEW = both("UPDATE queue SET due_at = $2 WHERE delivery_id IN $1")
-_RETURN = updating("queue", [Column("due_at", "bigint"), Column("token")], Column("delivery_id"))
 _NEWEST = both("SELECT max(delivery_id) FROM queue")
 _BODY = both("SELECT body FROM events WHERE id = $1")
 
@@ -140,16 +152,14 @@ def lease(connection: Connection, order: Order) -> Haul:
     plan_by_index(connection)
     seen = fetch(connection, _LANES, order.after, WINDOW)
     waiting = [at for _, version, *due in seen if version is not None for at in due if at is not None]
-    lanes = _with_room(order, seen)
+    found = _with_room(order, seen)
+    lanes = _shared(order, found)
     rows = _take(connection, order, lanes) if lanes else []
-    if len(rows) == order.room:
-        after = rows[-1][1] if is_sqlite(connection) else max(row[1] for row in rows)
-    else:
-        after = seen[-1][0] if len(seen) == WINDOW else ""
+    last = lanes[-1].subscription_id if len(found) > len(lanes) else seen[-1][0] if len(seen) == WINDOW else ""
     return Haul(
         [Leased(*row) for row in rows],
         _unknown(connection, order, lanes, {row[1] for row in rows}),
-        after,
+        last,
         min((at for at in waiting if at > order.now), default=None),
         min((at for at in waiting if at <= order.now), default=None),
     )
@@ -165,6 +175,12 @@ def _with_room(order: Order, seen: Sequence[Row]) -> list[_Lane]:
             if room > 0:
                 lanes.append(_Lane(subscription_id, version, rank, min(room, order.room)))
     return lanes
+
+
+def _shared(order: Order, lanes: Sequence[_Lane]) -> list[_Lane]:
+    """As many lanes as there is room for, none of which takes more than its share of it."""
+    share = max(order.room // max(len(lanes), 1), 1)
+    return [lane._replace(room=min(lane.room, share)) for lane in lanes[: order.room]]
 
 
 def _rooms(order: Order, subscription_id: str, is_due: Sequence[bool]) -> Iterator[tuple[Rank, int]]:
@@ -188,15 +204,15 @@ def _take(connection: Connection, order: Order, lanes: list[_Lane]) -> list[Row]
 
 
 def _take_sqlite(connection: Connection, order: Order, lanes: list[_Lane]) -> list[Row]:
-    cursor = connection.connection.cursor()
-    taken: list[Row] = []
+    """Lanes with the same room go in one statement."""
+    alike: dict[tuple[int, int], list[str]] = {}
     for lane in lanes:
-        room = min(lane.room, order.room - len(taken))
-        cursor.execute(_TAKE_SQLITE, (lane.subscription_id, int(lane.rank), order.now, room, order.small))
-        taken += cursor.fetchall()
-        if len(taken) >= order.room:
-            break
-    cursor.executemany(_MARK_SQLITE, [(order.until, order.token, row[0]) for row in taken])
+        alike.setdefault((int(lane.rank), lane.room), []).append(lane.subscription_id)
+    taken: list[Row] = []
+    for (rank, room), ids in alike.items():
+        [[found]] = fetch(connection, _TAKE_SQLITE, ids, rank, order.now, room, order.small)
+        taken += [(*row[:-1], row[-1] and bytes.fromhex(row[-1])) for lane in json.loads(found) for row in lane]
+    run_batch(connection, _MARK, [(order.until, order.token, row[0]) for row in taken])
     return taken
 
 
@@ -212,6 +228,8 @@ def _unknown(connection: Connection, order: Order, lanes: list[_Lane], served: s
 def fenced(connection: Connection, leases: Collection[Lease]) -> set[Lease]:
     """Which of these still hold. On PostgreSQL they do until the transaction ends."""
     rows = fetch(connection, _FENCE, [delivery_id for delivery_id, _ in leases])
+    if is_sqlite(connection):
+        rows = json.loads(rows[0][0])
     return {(delivery_id, token) for delivery_id, token in rows} & set(leases)
 
 
@@ -226,7 +244,7 @@ def renew(connection: Connection, leases: Collection[Lease], until: int) -> set[
 
 def give_back(connection: Connection, due: Mapping[str, int]) -> None:
     """End leases that hold, by delivery, with when each is due again."""
-    run_batch(connection, _RETURN, [(at, None, delivery_id) for delivery_id, at in due.items()])
+    run_batch(connection, _MARK, [(at, None, delivery_id) for delivery_id, at in due.items()])
 
 
 def newest(connection: Connection) -> str:
