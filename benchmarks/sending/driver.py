@@ -28,7 +28,7 @@ from kirimhook.sender import sealing
 from kirimhook.sender.database import Database, open_database
 from kirimhook.sender.engine import Engine
 from kirimhook.sender.transport import Transport
-from kirimhook.serving.process import SWITCH
+from kirimhook.serving.sending.delivering import tune
 from kirimhook.settings import SenderSettings
 
 LEAST_IN_FLIGHT = 32
@@ -177,6 +177,6 @@ def _server_cpu(pid: int) -> float:
 
 if __name__ == "__main__":
     given: dict[str, Any] = json.loads(sys.argv[1])
-    sys.setswitchinterval(SWITCH)
+    tune()
     gc.freeze()
     Path(given["output"]).write_text(json.dumps(asdict(uvloop.run(main(Plan(**given))))), "utf-8")
