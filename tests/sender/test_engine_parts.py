@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -24,6 +24,7 @@ from kirimhook.sender.store.queue import Leased
 from kirimhook.sender.transport.exchange import Exchange
 from kirimhook.settings import SenderSettings
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 milliseconds = st.one_of(st.none(), st.floats(0, 60_000))
 texts = st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3)
 
@@ -53,7 +54,7 @@ def test_a_record_is_the_resource(
     assert abs(known.started_at.timestamp() - at) <= 0.001
     assert known.response_body == (None if status is None else body.decode("utf-8", "replace"))
     assert (known.response_status, known.response_headers, known.error) == (status, headers, error)
-    assert known.next_attempt_at == (None if due is None else datetime.fromtimestamp(due / 1000, UTC))
+    assert known.next_attempt_at == (None if due is None else EPOCH + timedelta(milliseconds=due))
     assert (known.why_next, known.duration_ms) == (why, 12.346)
     for name in ("dns", "connect", "tls", "first_byte"):
         was, is_now = getattr(timing, name), getattr(known.timing, name)

@@ -44,14 +44,14 @@ def record(sent: Sent, exchange: Exchange, due_at: int | None, why: str) -> str:
     timing = exchange.timing
     status = exchange.status
     return (
-        f'{{"number":{sent.number},"started_at":"{moment(exchange.started_at)}",'
+        f'{{"number":{sent.number},"started_at":"{moment(int(exchange.started_at * 1000))}",'
         f'"duration_ms":{_number(exchange.duration_ms)},"timing":{{"dns":{_number(timing.dns)},'
         f'"connect":{_number(timing.connect)},"tls":{_number(timing.tls)},"first_byte":{_number(timing.first_byte)}}},'
         f'"address":{_text(exchange.address)},"request_headers":{_object(sent.shown())},'
         f'"response_status":{"null" if status is None else status},"response_headers":{_object(exchange.headers)},'
         f'"response_body":{"null" if status is None else quoted(exchange.body.decode("utf-8", "replace"))},'
         f'"error":{_text(exchange.error)},'
-        f'"next_attempt_at":{"null" if due_at is None else quoted(moment(due_at / 1000))},"why_next":{quoted(why)}}}'
+        f'"next_attempt_at":{"null" if due_at is None else quoted(moment(due_at))},"why_next":{quoted(why)}}}'
     )
 
 
@@ -67,9 +67,9 @@ def _number(value: float | None) -> str:
     return "null" if value is None else f"{value:.3f}"
 
 
-def moment(at: float) -> str:
-    """Unix seconds as ISO 8601 in UTC, to the millisecond."""
-    seconds, thousandths = divmod(int(at * 1000), 1000)
+def moment(ms: int) -> str:
+    """Milliseconds since the epoch as ISO 8601 in UTC."""
+    seconds, thousandths = divmod(ms, 1000)
     return f"{_second(seconds)}.{thousandths:03d}Z"
 
 
