@@ -263,7 +263,7 @@ def test_secrets_that_cannot_be_opened_are_no_failed_attempt(databases: Database
 
 
 def test_an_idle_engine_sees_what_was_published_elsewhere(databases: Databases) -> None:
-    """Nobody wakes it; it looks every `poll`, and does not spin meanwhile."""
+    """Nobody wakes it; it looks every `poll`."""
 
     async def main() -> None:
         async with stage(databases, time.time) as set_up, Endpoint(Respond()) as endpoint:
@@ -274,6 +274,9 @@ def test_an_idle_engine_sees_what_was_published_elsewhere(databases: Databases) 
                     await set_up.publish(subscription)
                     async with asyncio.timeout(5):
                         await endpoint.received(number)
+                await engine.idle()
+            assert len(endpoint.requests) == 3
+            assert list((await set_up.states()).values()) == ["succeeded"] * 3
 
     asyncio.run(main())
 
@@ -288,7 +291,8 @@ def test_being_woken_is_enough(databases: Databases) -> None:
                 await set_up.publish(subscription)
                 engine.wake()
                 async with asyncio.timeout(10):
-                    await endpoint.received(1)
+                    [request] = await endpoint.received(1)
+                assert request.header("X-Kirim-Attempt") == "1"
 
     asyncio.run(main())
 

@@ -132,6 +132,7 @@ def test_a_notifier_outlives_an_outage(databases: Databases, lines: Lines, obser
             notifier = Notifier(database, Command(("true",)), poll=0.001, observer=observer)
             task = asyncio.create_task(notifier.run())
             await lines.told("notices_not_read", 3)
+            assert not task.done()
             task.cancel()
             await asyncio.wait({task})
 

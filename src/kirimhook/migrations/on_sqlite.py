@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,12 +22,8 @@ def looking(settings: SQLiteSettings, work: Work[T]) -> T:
     """A file that is not there is not made. Raises `StorageUnavailable`."""
     engine = engine_on(settings, "ro") if Path(settings.path).exists() else create_engine("sqlite://")
     try:
-        with engine.connect() as connection:
+        with _as_unavailable(), engine.connect() as connection:
             return work(connection)
-    except (DBAPIError, sqlite3.Error, OSError) as error:
-        if not isinstance(error, OSError) and not is_storage(error):
-            raise
-        raise unavailable(error) from error
     finally:
         engine.dispose()
 
@@ -35,11 +32,18 @@ def alone(settings: SQLiteSettings, work: Work[T]) -> T:
     """Raises `StorageUnavailable`."""
     file = DatabaseFile(settings)
     try:
-        with file.turn() as connection:
+        with _as_unavailable(), file.turn() as connection:
             return work(connection)
+    finally:
+        file.close()
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    """What storage is to blame for; any other error of SQLite stays what it is."""
+    try:
+        yield
     except (DBAPIError, sqlite3.Error, OSError) as error:
         if not isinstance(error, OSError) and not is_storage(error):
             raise
         raise unavailable(error) from error
-    finally:
-        file.close()
