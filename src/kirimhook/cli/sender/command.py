@@ -34,9 +34,9 @@ EXAMPLES = """Examples:
 
   kirimhook migrate --database postgresql://kirim@db/kirim
 
-  kirimhook sender --database postgresql://kirim@db/kirim --api-only --workers 2
+  kirimhook sender --database postgresql://kirim@db/kirim --master-key-file kirim.key --api-only --workers 2
 
-  kirimhook sender --database postgresql://kirim@db/kirim --engine-only --no-admin
+  kirimhook sender --database postgresql://kirim@db/kirim --master-key-file kirim.key --engine-only --no-admin
 
 Exit codes: 0 told to stop and did, 1 it could not start or go on, 2 the command line makes no sense, 130 and 143 told
 to stop twice."""
