@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kirimhook.testing.postgres import postgres_server
+from kirimhook.testing.served import Served
 from tests.architecture.tree import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -117,3 +118,14 @@ def test_the_first_steps_with_a_sender_work_as_shown(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr + (folder / "sender.log").read_text()
     assert '"initial_secret":"whsec_' in done.stdout
     assert "it balances" in done.stderr
+
+
+def test_a_sender_on_postgresql_starts_as_shown(folder: Path) -> None:
+    [shown] = (block for block in blocks("sh") if "--master-key-file" in block)
+    with postgres_server() as server:
+        migrate, start = shown.replace("postgresql://kirim@db/kirim", server.url()).strip().splitlines()
+        assert run(folder, "-m", *migrate.split()).returncode == 0
+        with Served([*start.split()[1:], "--port", "0", "--admin-port", "0"], folder=folder) as served:
+            assert served.started()["processes"] == 4
+            assert served.terminate() == 0
+    assert (folder / "kirimhook.key").stat().st_mode & 0o777 == 0o600
