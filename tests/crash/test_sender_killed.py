@@ -130,8 +130,14 @@ async def _kill_for(seconds: float, fleet: Fleet, draw: random.Random) -> None:
 
 async def _all_delivered(session: aiohttp.ClientSession, url: str) -> None:
     async def is_any(status: str) -> bool:
-        async with session.get(f"{url}/v1/webhook_deliveries?limit=1&status={status}") as answer:
-            return bool((await answer.json())["data"])
+        """Through all pages: what no index knows is looked for in a part of the rows at a time."""
+        parameters = {"limit": "1", "status": status}
+        while True:
+            async with session.get(f"{url}/v1/webhook_deliveries", params=parameters) as answer:
+                page = await answer.json()
+            if page["data"] or not page["has_more"]:
+                return bool(page["data"])
+            parameters["cursor"] = page["next_cursor"]
 
     async with asyncio.timeout(SOON + SECONDS):
         while await is_any("pending") or await is_any("failed"):  # noqa: ASYNC110  # other processes deliver
