@@ -36,12 +36,20 @@ class PayloadPurged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this inbox can do beside the verbs."""
+    """What this inbox can do beside the verbs, and how well. Suite and documents read it from here."""
 
     transactions: bool
     """`transact` works: a handler's effects and its completion commit together (G4)."""
     durable: bool
-    """A put survives a power cut. False for `:memory:`."""
+    """A put survives a power cut of every machine. False for `:memory:`."""
+    shared: bool = True
+    """Several handles, in several processes, can have the same storage. False for `:memory:`."""
+    payload_retention: bool = True
+    """Bodies can go before records do. False: a body lives as long as its record (`dedupe_days`)."""
+    completion_details: bool = True
+    """A done event tells when it ended and after how many attempts. False: only that it is done."""
+    oldest_first: bool = True
+    """Of the runs that are due, those that are due longest are leased first. False: about so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,10 @@ class Inbox(Protocol):
     async def wait(self, timeout: float) -> None:
         """Return when something may be due, and at the latest after `timeout` seconds."""
 
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        """Stored events above number `after`, oldest first, at most `limit`. Empty: there are no more."""
+        ...
+
     async def get(self, number: int) -> StoredEvent | None: ...
 
     async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
@@ -159,3 +171,12 @@ class Inbox(Protocol):
         ...
 
     async def stats(self) -> Stats: ...
+
+    async def adopt(self, events: Sequence[StoredEvent]) -> int:
+        """Store events of another inbox as they stand there, in this order; how many were not known here.
+
+        They get numbers of this inbox. What is finished stays finished, whatever happens meanwhile: it is never
+        handed out. What runs there waits here, due at once; a due time, attempts and a reason are kept. Returns
+        when all of them are durable. Raises `InboxUnavailable`; some may then be stored, and calling again is safe.
+        """
+        ...

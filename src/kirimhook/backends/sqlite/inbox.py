@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from kirimhook.backends.admission import Admission
 from kirimhook.backends.sqlite import intake, leasing, put_back, records, settling
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.reader import Reader
 from kirimhook.backends.sqlite.retention import Purger
 from kirimhook.backends.sqlite.settings import SQLiteSettings
-from kirimhook.backends.sqlite.waiters import Waiters
 from kirimhook.backends.sqlite.writer import Call, Put, Writer
+from kirimhook.backends.waiters import Waiters
 from kirimhook.receiver.inbox import (
     Capabilities,
     Filter,
-    InboxBusy,
     InboxUnavailable,
     Page,
     PayloadPurged,
@@ -49,8 +49,7 @@ class SQLiteInbox:
         self._purger = Purger(settings)
         self._waiters: dict[asyncio.AbstractEventLoop, Waiters] = {}
         self._guard = threading.Lock()
-        self._waiting = 0
-        self._waiting_bytes = 0
+        self._admission = Admission(settings)
         self._sleepers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     @property
@@ -63,7 +62,7 @@ class SQLiteInbox:
         soon as the storage does. Opening twice is one opening."""
         with self._guard:
             if self._writer is None:
-                self._writer = Writer(DatabaseFile(self._settings), self._clock, self._taken, self._committed)
+                self._writer = Writer(DatabaseFile(self._settings), self._clock, self._admission.taken, self._committed)
                 self._reader = None if self._settings.in_memory else Reader(self._settings)
                 self._writer.start()
         await self._write(records.next_due, bounded=True)
@@ -82,7 +81,8 @@ class SQLiteInbox:
     async def put(self, events: Sequence[InboundEvent]) -> list[Receipt]:
         weight = intake.total_bytes(events)
         with self._guard:
-            self._admit(len(events), weight)
+            self._opened()
+            self._admission.admit(len(events), weight)
             waiters = self._waiters_here()
             future = waiters.bounded_future()
             self._opened().submit(Put(events, weight, future, waiters))
@@ -175,23 +175,6 @@ class SQLiteInbox:
             self._waiters = {known: kept for known, kept in self._waiters.items() if not known.is_closed()}
             waiters = self._waiters[loop] = Waiters(loop, self._settings.commit_bound)
         return waiters
-
-    def _admit(self, events: int, weight: int) -> None:
-        """Count events in. What is larger than the bounds may wait alone."""
-        limits = self._settings
-        too_many = self._waiting + events > limits.max_waiting
-        too_heavy = self._waiting_bytes + weight > limits.max_waiting_bytes
-        if self._waiting and (too_many or too_heavy):
-            raise InboxBusy("queue_full", f"{self._waiting} events wait to be committed", retry_after=1)
-        self._opened()
-        self._waiting += events
-        self._waiting_bytes += weight
-
-    def _taken(self, events: int, weight: int) -> None:
-        """From the writer thread."""
-        with self._guard:
-            self._waiting -= events
-            self._waiting_bytes -= weight
 
     def _committed(self) -> None:
         """From the writer thread."""

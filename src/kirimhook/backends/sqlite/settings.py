@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
-from urllib.parse import parse_qsl
+
+from kirimhook.backends.settings import InboxSettings, options_of
 
 Synchronous = Literal["FULL", "OFF"]
-MINIMUM_DEDUPE_DAYS = 7
-"""Guide, step 4: 7 days covers all retry windows."""
-NUMBERS = ("dedupe_days", "payload_days", "max_waiting", "max_waiting_bytes", "commit_bound", "busy_timeout")
 
 
 @dataclass(frozen=True, slots=True)
-class SQLiteSettings:
+class SQLiteSettings(InboxSettings):
     """Raises ValueError, naming the field, for a value that cannot be kept."""
 
     path: str
     """`:memory:` keeps everything in this process and loses it with it."""
-    dedupe_days: float = 32
-    """How long an event is remembered; a dead letter can be replayed for 30 days."""
-    payload_days: float = 7
-    """How long the body of a finished event is kept. Parked events keep theirs."""
-    max_waiting: int = 8192
-    """Events that may wait for a commit; past it a put is refused."""
-    max_waiting_bytes: int = 128 * 1024 * 1024
-    commit_bound: float = 5.0
-    """Seconds a put may wait to be durable."""
     busy_timeout: float = 1.0
     """Seconds to wait for a foreign program that holds SQLite's own lock."""
     synchronous: Synchronous = "FULL"
@@ -37,12 +25,7 @@ class SQLiteSettings:
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path: a SQLite inbox needs a file name, as in sqlite:///inbox.db")
-        for name in NUMBERS:
-            _check_number(name, getattr(self, name))
-        if self.dedupe_days < MINIMUM_DEDUPE_DAYS:
-            raise ValueError(f"dedupe_days: at least {MINIMUM_DEDUPE_DAYS}, or a late retry is handled twice")
-        if self.payload_days > self.dedupe_days:
-            raise ValueError("payload_days: no more than dedupe_days")
+        InboxSettings.__post_init__(self)
         if self.synchronous not in get_args(Synchronous):
             raise ValueError("synchronous: FULL or OFF")
 
@@ -52,15 +35,7 @@ class SQLiteSettings:
         location, _, query = url.partition("?")
         if not location.startswith("sqlite:///"):
             raise ValueError(f"inbox URL {url!r}: write sqlite:///inbox.db, or sqlite:////absolute/inbox.db")
-        types = {field.name: field.type for field in fields(cls) if field.name != "path"}
-        given: dict[str, Any] = {}
-        for name, text in parse_qsl(query, strict_parsing=True) if query else []:
-            if name not in types:
-                raise ValueError(f"inbox URL: unknown option {name!r}; known: {', '.join(sorted(types))}")
-            given[name] = _converted(name, text, str(types[name]))
-        if unknown := options.keys() - types.keys():
-            raise ValueError(f"inbox options: unknown {sorted(unknown)}; known: {', '.join(sorted(types))}")
-        return cls(location.removeprefix("sqlite:///"), **(given | options))
+        return cls(location.removeprefix("sqlite:///"), **options_of(cls, query, options, frozenset({"path"})))
 
     def anchored(self) -> Self:
         """The same file, also when the process changes its working folder."""
@@ -69,15 +44,3 @@ class SQLiteSettings:
     @property
     def in_memory(self) -> bool:
         return self.path == ":memory:"
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{name}: must be a number above 0, not {value!r}")
-
-
-def _converted(name: str, text: str, kind: str) -> Any:
-    try:
-        return {"int": int, "float": float}.get(kind, str)(text)
-    except ValueError:
-        raise ValueError(f"inbox URL: {name}={text!r} is not a number") from None

@@ -18,7 +18,7 @@ from kirimhook.backends.sqlite import intake
 from kirimhook.backends.sqlite.failures import unavailable
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.settling import AllRolledBack, HandlerFailed
-from kirimhook.backends.sqlite.waiters import Resolution, Waiters
+from kirimhook.backends.waiters import Resolution, Waiters
 from kirimhook.observe import Observer
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
