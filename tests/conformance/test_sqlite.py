@@ -29,7 +29,7 @@ class TestFile(InboxConformance):
 
 
 class TestMemory(InboxConformance):
-    capabilities = Capabilities(transactions=True, durable=False)
+    capabilities = Capabilities(transactions=True, durable=False, shared=False)
 
     @pytest.fixture
     def storage(self) -> Storage:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from kirimhook.backends.admission import Admission
-from kirimhook.backends.sqlite import intake, leasing, put_back, records, settling
+from kirimhook.backends.sqlite import adopting, intake, leasing, put_back, records, settling
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.reader import Reader
 from kirimhook.backends.sqlite.retention import Purger
@@ -55,7 +55,7 @@ class SQLiteInbox:
     @property
     def capabilities(self) -> Capabilities:
         durable = not self._settings.in_memory and self._settings.synchronous == "FULL"
-        return Capabilities(transactions=True, durable=durable)
+        return Capabilities(transactions=True, durable=durable, shared=not self._settings.in_memory)
 
     async def open(self) -> None:
         """Makes the file where there is none. After `InboxUnavailable` it is open all the same, and serves as
@@ -127,6 +127,9 @@ class SQLiteInbox:
             with self._guard:
                 del self._sleepers[stirred]
 
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        return await self._read(lambda connection: records.following(connection, after, limit, self._now()))
+
     async def get(self, number: int) -> StoredEvent | None:
         return await self._read(lambda connection: records.get(connection, number, self._now()))
 
@@ -159,6 +162,12 @@ class SQLiteInbox:
 
     async def stats(self) -> Stats:
         return await self._read(lambda connection: records.stats(connection, self._now()))
+
+    async def adopt(self, events: Sequence[StoredEvent]) -> int:
+        adopted = 0
+        for part in adopting.parts(events):
+            adopted += await self._write(partial(adopting.adopt, events=part, now=self._now()))
+        return adopted
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

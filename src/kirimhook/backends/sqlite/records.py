@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kirimhook.backends.sqlite.filters import Query, read_cursor, select, write_cursor
+from kirimhook.backends.sqlite.leasing import MOST_BYTES
 from kirimhook.receiver.inbox import Filter, Page, Stats
 from kirimhook.receiver.model import EventState, InboundEvent, StoredEvent
 
@@ -21,6 +22,19 @@ LEFT JOIN payloads p ON p.number = e.number"""
 def get(connection: sqlite3.Connection, number: int, now: int) -> StoredEvent | None:
     row = connection.execute(f"{PAGE} WHERE e.number = ?", (number,)).fetchone()
     return _stored(row, now) if row else None
+
+
+def following(connection: sqlite3.Connection, after: int, limit: int, now: int) -> list[StoredEvent]:
+    """Those above number `after`, oldest first; fewer than `limit` where their bodies are heavy."""
+    found: list[StoredEvent] = []
+    weight = 0
+    for row in connection.execute(f"{PAGE} WHERE e.number > ? ORDER BY e.number LIMIT ?", (after, limit)):
+        stored = _stored(row, now)
+        weight += len(stored.event.body)
+        if found and weight > MOST_BYTES:
+            break
+        found.append(stored)
+    return found
 
 
 def page(connection: sqlite3.Connection, where: Filter, limit: int, cursor: str | None, now: int) -> Page:

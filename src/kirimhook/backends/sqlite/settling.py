@@ -91,7 +91,7 @@ class Plan:
         outcome = settlement.outcome
         state = after(EventState.RUNNING, MOVES[type(outcome)])
         attempted = not isinstance(outcome, Unhandled | Skipped)
-        reason = _storable(outcome.reason) if isinstance(outcome, Parked) else None
+        reason = storable(outcome.reason) if isinstance(outcome, Parked) else None
         self.finished.append((row.number, state, self._now, row.attempts + attempted, reason))
         if row.lane is None:
             return
@@ -104,7 +104,7 @@ class Plan:
     def _delay(self, settlement: Settlement, row: Row) -> None:
         match settlement.outcome:
             case RetryAt(at, reason):
-                self.delayed.append((at, row.attempts + 1, 0, _storable(reason), row.number))
+                self.delayed.append((at, row.attempts + 1, 0, storable(reason), row.number))
             case SnoozeUntil(at):
                 self.delayed.append((at, row.attempts, 0, row.reason, row.number))
             case Released():  # not begun, so what is known about it stays
@@ -136,7 +136,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     return held
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A lone surrogate, which any JSON string and so any traceback can hold, has no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
