@@ -19,7 +19,7 @@ demo: .venv/.ready ## the main job on real input: HTTPS, duplicates, forgeries, 
 
 test: check ## the whole gate: check, then every test with branch coverage
 	@rm -f .coverage
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/python tests/side_by_side.py
 	@$(BIN)/python tests/coverage_gate.py
 
 check: .venv/.ready ## ruff, mypy --strict, import rules
