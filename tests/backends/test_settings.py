@@ -33,7 +33,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("colour", "blue"),
 ]
 URLS = [
-    ("postgresql://localhost/inbox", "scheme"),
+    ("mysql://localhost/inbox", "scheme"),
     ("inbox.db", "scheme"),
     ("sqlite:inbox.db", "sqlite:///inbox.db"),
     ("sqlite://inbox.db", "sqlite:///inbox.db"),

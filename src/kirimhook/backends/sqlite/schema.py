@@ -95,7 +95,7 @@ def connect(settings: SQLiteSettings, mode: Literal["ro", "rw"]) -> sqlite3.Conn
 def prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
     """Make it fit for writing, with tables. Raises sqlite3.Error, and `InboxUnavailable` for a file of another
     or a newer kind, which it leaves as it was."""
-    version = _version(connection)
+    version = version_of(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -105,8 +105,8 @@ def prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
         _make_tables(connection)
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    """Of the tables; 0 where there are none."""
+def version_of(connection: sqlite3.Connection) -> int:
+    """Of the tables; 0 where there are none. Raises sqlite3.Error, and `InboxUnavailable` as `prepare` does."""
     application, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
     if application == APPLICATION and version > VERSION:
         raise InboxUnavailable("newer_schema", f"the inbox has schema {version}, this kirimhook knows {VERSION}")
