@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.cases import CASES, PARTS
 from benchmarks.files import Files, InvalidRunError
+from benchmarks.inboxes.storages import Inboxes
 from benchmarks.load import LoadError
 from benchmarks.machine import facts
 from benchmarks.measure import Bench, Measurement
@@ -25,6 +26,7 @@ from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.sending.publisher import PublishError
 from benchmarks.sending.stock import Databases
 from kirimhook.contract.signature import Secret
+from kirimhook.testing.nats import NatsFailed
 from kirimhook.testing.postgres import PostgresFailed
 
 RESULTS = Path(__file__).parent / "results"
@@ -42,7 +44,7 @@ def main() -> int:
             runs = _measure(folder, scale, names, quick=arguments.quick)
             heading = _heading(folder, scale, quick=arguments.quick)
             summary = {**heading, "left_out": left_out, **report.summarise(runs)}
-    except (LoadError, ProcessError, InvalidRunError, PublishError, PostgresFailed) as error:
+    except (LoadError, ProcessError, InvalidRunError, PublishError, PostgresFailed, NatsFailed) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(report.table(summary))
@@ -59,7 +61,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="every case once, just to see that it works")
     parser.add_argument("--only", action="append", choices=CASES, help="this case; may be given several times")
-    parser.add_argument("--part", choices=PARTS, help="only the cases of this half")
+    parser.add_argument("--part", choices=PARTS, help="only these cases")
     parser.add_argument("--rounds", type=int, help=f"how often each case runs (default {FULL.rounds})")
     parser.add_argument("--output", type=Path, help="where to write the JSON (default: results/, unless --quick)")
     parser.add_argument(
@@ -88,8 +90,11 @@ def _folder(parent: Path) -> Iterator[Path]:
 
 def _measure(folder: Path, scale: Scale, names: Sequence[str], *, quick: bool) -> dict[str, list[Measurement]]:
     runs: dict[str, list[Measurement]] = {}
-    with closing(Databases(folder, scale, _progress, quick=quick)) as databases:
-        bench = Bench(folder, scale, Files(folder, scale, _progress), SECRET, databases)
+    with (
+        closing(Databases(folder, scale, _progress, quick=quick)) as databases,
+        closing(Inboxes(folder, scale.finished, _progress, quick=quick)) as inboxes,
+    ):
+        bench = Bench(folder, scale, Files(folder, scale, _progress), SECRET, databases, inboxes)
         for number in range(scale.rounds):
             for name in CASES:
                 if name not in names:

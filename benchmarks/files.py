@@ -75,7 +75,7 @@ class Files:
 
     def _make_blocked_and_waiting(self, path: Path) -> None:
         asyncio.run(fill(path, waiting_events(self._scale.blocked, "blocked", BUSY_KEY)))
-        asyncio.run(_back_off(path))
+        asyncio.run(back_off(url(path)))
         asyncio.run(fill(path, waiting_events(self._scale.waiting, "waiting")))
         expect(path, {EventState.WAITING: self._scale.blocked + self._scale.waiting})
 
@@ -105,7 +105,12 @@ def _flush(path: Path) -> None:
 
 async def fill(path: Path, events: Iterable[InboundEvent]) -> None:
     """Through the inbox's own verb, without waiting for the disk."""
-    inbox = open_inbox(f"{url(path)}?synchronous=OFF")
+    await put_all(f"{url(path)}?synchronous=OFF", events)
+
+
+async def put_all(inbox_url: str, events: Iterable[InboundEvent]) -> None:
+    """Through the inbox's own verb."""
+    inbox = open_inbox(inbox_url)
     await inbox.open()
     try:
         left = iter(events)
@@ -115,9 +120,9 @@ async def fill(path: Path, events: Iterable[InboundEvent]) -> None:
         await inbox.close()
 
 
-async def _back_off(path: Path) -> None:
+async def back_off(inbox_url: str) -> None:
     """Its only head fails, and is due again tomorrow."""
-    inbox = open_inbox(url(path))
+    inbox = open_inbox(inbox_url)
     await inbox.open()
     try:
         held = (await inbox.lease(1, 60))[0]
@@ -142,8 +147,11 @@ def url(path: Path) -> str:
 
 
 def stats(path: Path) -> Stats:
-    """What the inbox says that it holds."""
+    """What the inbox in this file says that it holds."""
+    return stats_at(url(path))
 
+
+def stats_at(inbox_url: str) -> Stats:
     async def ask(inbox: Inbox) -> Stats:
         await inbox.open()
         try:
@@ -151,11 +159,15 @@ def stats(path: Path) -> Stats:
         finally:
             await inbox.close()
 
-    return asyncio.run(ask(open_inbox(url(path))))
+    return asyncio.run(ask(open_inbox(inbox_url)))
 
 
 def expect(path: Path, counts: dict[EventState, int]) -> None:
-    """Raises InvalidRunError unless the inbox holds just these."""
-    held = {state: count for state, count in stats(path).counts.items() if count}
-    if held != counts:
+    """Raises InvalidRunError unless the inbox in this file holds just these."""
+    expect_at(url(path), counts)
+
+
+def expect_at(inbox_url: str, counts: dict[EventState, int]) -> None:
+    held = {state: count for state, count in stats_at(inbox_url).counts.items() if count}
+    if held != {state: count for state, count in counts.items() if count}:
         raise InvalidRunError(f"the inbox holds {held}, not {counts}")

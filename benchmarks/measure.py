@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.files import Files
+from benchmarks.inboxes.storages import Inboxes
 from benchmarks.scale import Scale
 from benchmarks.sending.stock import Databases
 from kirimhook.contract.signature import Secret
@@ -23,6 +24,8 @@ class Bench:
     secret: Secret
     databases: Databases
     """Of a sender."""
+    inboxes: Inboxes
+    """Of every kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,13 @@ class Measurement:
     handled_beside: int | None = None
     """Transactional handlers that ran meanwhile."""
     database_cpu_us: float | None = None
-    """CPU time of the database server (or Redis), for each of them."""
+    """CPU time of the servers of the database (or of NATS, or Redis), for each of them."""
     receiver_cpu_us: float | None = None
     """CPU time of the process that receives, for each of them."""
     of_bare: float | None = None
     """`per_second` over that of the bare loop before and after, in the same process."""
+    of_sqlite: float | None = None
+    """`per_second` over the durable acks of one receiver process on SQLite, in the same round."""
 
 
 @dataclass(frozen=True, slots=True)

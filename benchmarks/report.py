@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from benchmarks.inboxes.storages import JETSTREAM, JETSTREAM_THREE, POSTGRESQL, SQLITE
 from benchmarks.measure import Measurement
 from benchmarks.sending.stock import DIALECTS
 
@@ -17,7 +18,7 @@ Summary = dict[str, Any]
 class Target(NamedTuple):
     """`field` of one case over that of another, and its bound. `at_most` tells which way round it is.
 
-    Of `of_bare` the median itself: each run has its own bare loop.
+    Of `of_bare` and `of_sqlite` the median itself: each run, or round, has its own.
     """
 
     case: str
@@ -27,6 +28,7 @@ class Target(NamedTuple):
     at_most: bool = False
 
 
+OWN_RATIOS = ("of_bare", "of_sqlite")
 TARGETS = (
     Target("acks", "bare", 0.6),
     Target("drain", "acks", 1.5),
@@ -42,6 +44,12 @@ TARGETS = (
     Target("isolation.two", "isolation.none", 1.3, "p99_ms", at_most=True),
     Target("isolation.third", "isolation.none", 2, "p99_ms", at_most=True),
     *(Target(f"deliver.{dialect}.1", case, 5) for dialect in DIALECTS for case in ("celery", "celery_tuned")),
+    Target(f"acks.{POSTGRESQL}.1", f"acks.{SQLITE}.1", 0.8, "of_sqlite"),
+    Target(f"acks.{JETSTREAM}.1", f"acks.{SQLITE}.1", 0.6, "of_sqlite"),
+    Target(f"acks.{JETSTREAM_THREE}.1", f"acks.{SQLITE}.1", 0.35, "of_sqlite"),
+    Target(f"drain.{POSTGRESQL}", f"acks.{POSTGRESQL}.1", 0.75),
+    Target(f"drain_finished.{POSTGRESQL}", f"acks.{POSTGRESQL}.1", 0.75),
+    Target(f"drain_finished.{POSTGRESQL}", f"drain.{POSTGRESQL}", 0.9),
 )
 """Those that the project has set itself."""
 
@@ -72,7 +80,7 @@ def _rounded(value: float) -> float:
 
 def _judged(target: Target, medians: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     ratio = medians[target.case][target.field]
-    if target.field != "of_bare":
+    if target.field not in OWN_RATIOS:
         ratio /= medians[target.against][target.field]
     met = ratio <= target.bound if target.at_most else ratio >= target.bound
     return {**target._asdict(), "ratio": round(ratio, 3), "met": met}
@@ -81,7 +89,7 @@ def _judged(target: Target, medians: Mapping[str, Mapping[str, float]]) -> dict[
 def table(summary: Summary) -> str:
     """The summary, for a terminal."""
     heading = f"{'case (medians)':26} {'per second':>10} {'least–most':>17} {'p50 ms':>8} {'p99 ms':>8}"
-    lines = [f"{heading} {'CPU µs':>7} {'database':>8} {'receiver':>8}"]
+    lines = [f"{heading} {'CPU µs':>7} {'servers':>8} {'receiver':>8} {'of SQLite':>9}"]
     lines += [_line(name, case) for name, case in summary["cases"].items()]
     lines += [_verdict(target) for target in summary["targets"]]
     return "\n".join(lines)
@@ -93,7 +101,8 @@ def _line(name: str, case: Mapping[str, Any]) -> str:
     spread = f"{min(rates):,.0f}–{max(rates):,.0f}"
     latencies = " ".join(_number(median, field, 2) for field in ("p50_ms", "p99_ms"))
     others = " ".join(_number(median, field, 1) for field in ("database_cpu_us", "receiver_cpu_us"))
-    line = f"{name:26} {median['per_second']:10,.0f} {spread:>17} {latencies} {median['cpu_us']:7.1f} {others}"
+    others = f"{median['cpu_us']:7.1f} {others} {_number(median, 'of_sqlite', 2)}"
+    line = f"{name:26} {median['per_second']:10,.0f} {spread:>17} {latencies} {others}"
     return line.rstrip()
 
 

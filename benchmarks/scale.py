@@ -21,6 +21,10 @@ class Scale:
     """Rows of the file that has a past."""
     blocked: int = 1_000_000
     """Events behind one key whose head is in backoff."""
+    inbox_waiting: int = 120_000
+    """Events that a worker drains from each kind of inbox."""
+    inbox_blocked: int = 100_000
+    """Events behind one key in each kind of inbox."""
     block: float = 5.0
     """How long a blocking handler blocks."""
     load_while_blocked: int = 4
@@ -61,6 +65,8 @@ QUICK = Scale(
     waiting=20_000,
     finished=3_000,
     blocked=2_000,
+    inbox_waiting=6_000,
+    inbox_blocked=1_000,
     block=1.5,
     load_while_blocked=1,
     transactions=(0.001,),

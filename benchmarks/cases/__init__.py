@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks import load
-from benchmarks.cases import acks, deliveries, drains, handlers, isolation, publishing, usual
+from benchmarks.cases import acks, deliveries, drains, handlers, inboxes, isolation, publishing, usual
+from benchmarks.inboxes.storages import STORAGES
 from benchmarks.measure import Case
 from benchmarks.sending.stock import DIALECTS, SQLITE
 
@@ -41,5 +42,34 @@ SENDER: dict[str, Case] = {
     "celery_tuned": Case("Celery, tuned", usual.tuned, usual.missing),
 }
 
-PARTS = {"receiver": RECEIVER, "sender": SENDER}
-CASES: dict[str, Case] = {**RECEIVER, **SENDER}
+INBOXES: dict[str, Case] = {
+    **{
+        f"acks.{storage}.{processes}": Case(
+            f"{storage}, durable acks by {processes}", inboxes.acks(storage, processes), load.missing
+        )
+        for processes in (1, 2)
+        for storage in STORAGES
+    },
+    **{
+        f"acks_finished.{storage}": Case(
+            f"{storage}, durable acks beside finished events", inboxes.acks_finished(storage), load.missing
+        )
+        for storage in STORAGES
+    },
+    **{f"drain.{storage}": Case(f"{storage}, worker drain", inboxes.drain(storage)) for storage in STORAGES},
+    **{
+        f"drain_finished.{storage}": Case(
+            f"{storage}, worker drain beside finished events", inboxes.drain_finished(storage)
+        )
+        for storage in STORAGES
+    },
+    **{
+        f"drain_blocked.{storage}": Case(
+            f"{storage}, worker drain beside a key in backoff", inboxes.drain_blocked(storage)
+        )
+        for storage in STORAGES
+    },
+}
+
+PARTS = {"receiver": RECEIVER, "sender": SENDER, "inboxes": INBOXES}
+CASES: dict[str, Case] = {**RECEIVER, **SENDER, **INBOXES}

@@ -19,7 +19,7 @@ def bare(bench: Bench) -> dict[str, Measurement]:
     port = free_port()
     with running(["-m", "benchmarks.bare", f"--port={port}"], bench.folder) as server:
         server.wait_for_port(port)
-        return {"bare": measured(_loads(bench, server, port)[-1])}
+        return {"bare": measured(load_twice(bench, server, port)[-1])}
 
 
 def without_worker(bench: Bench) -> dict[str, Measurement]:
@@ -40,17 +40,17 @@ Cost = tuple[Load, float]
 
 def _acks(bench: Bench, inbox: Path, *options: str) -> Measurement:
     before = stored(inbox)
-    with serving(bench, inbox, *options) as (server, port):
-        loads = _loads(bench, server, port)
+    with serving(bench, files.url(inbox), *options) as (server, port):
+        loads = load_twice(bench, server, port)
     check_stored(inbox, before, [seen for seen, _ in loads])
     return measured(loads[-1])
 
 
 @contextlib.contextmanager
-def serving(bench: Bench, inbox: Path, *options: str) -> Iterator[tuple[Measured, int]]:
+def serving(bench: Bench, inbox_url: str, *options: str) -> Iterator[tuple[Measured, int]]:
     """`kirimhook serve` as it is by default, and its port."""
     port = free_port()
-    command = ["-m", "kirimhook", "serve", "benchmarks.hooks:hooks", f"--inbox={files.url(inbox)}"]
+    command = ["-m", "kirimhook", "serve", "benchmarks.hooks:hooks", f"--inbox={inbox_url}"]
     command += [f"--port={port}", f"--path={PATH}", "--admin-port=0", *options]
     with running(command, bench.folder, {"KIRIM_WEBHOOK_SECRETS": bench.secret.reveal()}) as server:
         server.wait_for_port(port)
@@ -71,11 +71,12 @@ def loaded(bench: Bench, server: Measured, port: int, *, seconds: int, label: st
     return seen, server.cpu_seconds() - before
 
 
-def _loads(bench: Bench, server: Measured, port: int) -> list[Cost]:
+def load_twice(bench: Bench, server: Measured, port: int, label: str = "load") -> list[Cost]:
     """The warm-up, if there is one, and what is measured."""
     durations = [seconds for seconds in (bench.scale.warm_up, bench.scale.load) if seconds]
     return [
-        loaded(bench, server, port, seconds=seconds, label=f"load{number}") for number, seconds in enumerate(durations)
+        loaded(bench, server, port, seconds=seconds, label=f"{label}{number}")
+        for number, seconds in enumerate(durations)
     ]
 
 
@@ -94,7 +95,11 @@ def check_stored(inbox: Path, before: int, loads: list[Load]) -> None:
 
     The last request of each connection may be stored without its answer having been read. Raises InvalidRunError.
     """
-    new = stored(inbox) - before
+    check_new(stored(inbox) - before, loads)
+
+
+def check_new(new: int, loads: list[Load]) -> None:
+    """The same of so many new events. Raises InvalidRunError."""
     least, most = sum(seen.answered for seen in loads), sum(seen.issued for seen in loads)
     if not least <= new <= most:
         raise InvalidRunError(f"{least} acknowledged, {most} sent, {new} stored")

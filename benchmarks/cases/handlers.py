@@ -30,7 +30,7 @@ UNFINISHED = frozenset({EventState.WAITING, EventState.RUNNING})
 def acks_beside(bench: Bench) -> dict[str, Measurement]:
     """All on one server, one after the other; the worker catches up in between."""
     inbox = bench.files.empty()
-    with serving(bench, inbox) as (server, port):
+    with serving(bench, files.url(inbox)) as (server, port):
         rig = Rig(bench, server, port, inbox)
         found = asyncio.run(rig.run())
     check_stored(inbox, rig.special, rig.loads)

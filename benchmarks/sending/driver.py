@@ -13,15 +13,14 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import uvloop
 from sqlalchemy import Connection, text
 
+from benchmarks.processes import cpu_of
 from benchmarks.scale import Scale
 from benchmarks.sending.posts import LOOPBACK, Rate, delivery_id, labels, post
 from kirimhook.sender import sealing
@@ -162,17 +161,8 @@ async def _recorded(database: Database, subscriptions: Sequence[str]) -> None:
 
 
 def _server_cpu(pid: int) -> float:
-    """Seconds of the database server so far, those of processes that have ended included."""
-    if not pid:
-        return 0.0
-    head = psutil.Process(pid)
-    times = head.cpu_times()
-    total = times.user + times.system + times.children_user + times.children_system
-    for process in head.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return float(total)
+    """Seconds of the database server so far."""
+    return cpu_of([pid] if pid else [])
 
 
 if __name__ == "__main__":

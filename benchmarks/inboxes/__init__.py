@@ -1,0 +1,1 @@
+"""The receiver on each kind of inbox, with the servers that it needs."""

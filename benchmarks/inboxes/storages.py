@@ -1,0 +1,233 @@
+"""Every kind of inbox with its servers, which run while they are measured and no longer.
+
+Each has an empty place, made anew each time, and one with a past: finished events, which is made once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from benchmarks import files
+from benchmarks.bodies import waiting_events
+from benchmarks.inboxes import prefill
+from benchmarks.sending.stock import POSTGRES_SETTINGS, administer
+from kirimhook.backends import migrate_inbox
+from kirimhook.testing.nats import NatsCluster
+from kirimhook.testing.postgres import PostgresServer
+
+SQLITE, POSTGRESQL, JETSTREAM, JETSTREAM_THREE = STORAGES = ("sqlite", "postgresql", "jetstream", "jetstream3")
+NODES = {JETSTREAM: 1, JETSTREAM_THREE: 3}
+
+
+class Place(NamedTuple):
+    """An inbox that can be used now."""
+
+    url: str
+    servers: tuple[int, ...] = ()
+    """Process ids of its servers."""
+    loading: str = ""
+    """A URL to fill it by, where that need not be as durable."""
+
+
+class Storage(Protocol):
+    def empty(self) -> Place:
+        """A new one, its servers started."""
+        ...
+
+    def past(self) -> tuple[Place, bool]:
+        """That with a past, its servers started; and whether it is new, and still empty."""
+        ...
+
+    def finish(self, place: Place, count: int) -> None:
+        """Put so many finished events into it."""
+        ...
+
+    def rest(self) -> None:
+        """Stop the servers."""
+
+
+class SQLite:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def empty(self) -> Place:
+        for old in self._folder.glob("empty.db*"):
+            old.unlink()
+        return self._place("empty")
+
+    def past(self) -> tuple[Place, bool]:
+        return self._place("past"), not (self._folder / "past.db").exists()
+
+    def finish(self, place: Place, count: int) -> None:
+        path = Path(place.url.removeprefix("sqlite:///"))
+        asyncio.run(files.fill(path, waiting_events(count, "past")))
+        files.finish_all(path)
+
+    def rest(self) -> None:
+        pass
+
+    def _place(self, name: str) -> Place:
+        address = files.url(self._folder / f"{name}.db")
+        return Place(address, loading=f"{address}?synchronous=OFF")
+
+
+class PostgreSQL:
+    """One server with a database for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = PostgresServer(folder, POSTGRES_SETTINGS)
+        self._made = False
+        self._has_past = False
+
+    def empty(self) -> Place:
+        self._start()
+        return self._new("empty")
+
+    def past(self) -> tuple[Place, bool]:
+        self._start()
+        if self._has_past:
+            return self._place("past"), False
+        self._has_past = True
+        return self._new("past"), True
+
+    def finish(self, place: Place, count: int) -> None:
+        prefill.finish_postgresql(place.url, count)
+        for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
+            administer(place.url, statement)
+
+    def rest(self) -> None:
+        self._server.stop()
+
+    def _start(self) -> None:
+        if not self._made:
+            self._server.make()
+            self._made = True
+        if not self._server.pid:
+            self._server.start()
+
+    def _new(self, name: str) -> Place:
+        for statement in (f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}"):
+            administer(self._server.url(), statement)
+        place = self._place(name)
+        migrate_inbox(place.url)
+        return place
+
+    def _place(self, name: str) -> Place:
+        address = self._server.url(name)
+        return Place(address, (self._server.pid,), address)
+
+
+class JetStream:
+    """A cluster for each; every write is synced to disk where there are several nodes."""
+
+    def __init__(self, folder: Path, nodes: int) -> None:
+        self._folder = folder
+        self._nodes = nodes
+        self._past: NatsCluster | None = None
+        self._running: NatsCluster | None = None
+
+    def empty(self) -> Place:
+        self.rest()
+        shutil.rmtree(self._folder / "empty", ignore_errors=True)
+        return self._new("empty")
+
+    def past(self) -> tuple[Place, bool]:
+        if self._past is not None:
+            if self._running is not self._past:
+                self.rest()
+                self._start(self._past)
+            return self._place(self._past), False
+        self.rest()
+        place = self._new("past")
+        self._past = self._running
+        return place, True
+
+    def finish(self, place: Place, count: int) -> None:
+        asyncio.run(prefill.adopt_finished(place.url, count))
+
+    def rest(self) -> None:
+        running, self._running = self._running, None
+        for node in running.nodes if running else ():
+            node.stop()
+
+    def _new(self, name: str) -> Place:
+        cluster = NatsCluster(self._folder / name, self._nodes, sync_always=self._nodes > 1)
+        self._start(cluster)
+        place = self._place(cluster)
+        migrate_inbox(place.url)
+        return place
+
+    def _start(self, cluster: NatsCluster) -> None:
+        self._running = cluster
+        for node in cluster.nodes:
+            node.start()
+        cluster.ready()
+
+    def _place(self, cluster: NatsCluster) -> Place:
+        address = cluster.url("bench", self._nodes)
+        return Place(address, tuple(node.pid for node in cluster.nodes), address)
+
+
+class Inboxes:
+    """All kinds, made when they are asked for; one is up at a time."""
+
+    def __init__(self, folder: Path, finished: int, progress: Callable[[str], None], *, quick: bool = False) -> None:
+        """`finished`: events of a past. `quick`: PostgreSQL in the system's temporary folder, as root cannot give
+        it just any."""
+        self._folder = folder
+        self._finished = finished
+        self._progress = progress
+        self._quick = quick
+        self._stack = ExitStack()
+        self._storages: dict[str, Storage] = {}
+        self.reference: float | None = None
+        """Durable acks per second of SQLite in this round."""
+
+    @contextmanager
+    def empty(self, name: str) -> Iterator[Place]:
+        storage = self._storage(name)
+        try:
+            yield storage.empty()
+        finally:
+            storage.rest()
+
+    @contextmanager
+    def past(self, name: str) -> Iterator[Place]:
+        """With what earlier runs added to it, all of it finished or waiting."""
+        storage = self._storage(name)
+        try:
+            place, is_new = storage.past()
+            if is_new:
+                self._progress(f"preparing an inbox with a past: {name}")
+                storage.finish(place, self._finished)
+            yield place
+        finally:
+            storage.rest()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _storage(self, name: str) -> Storage:
+        if name not in self._storages:
+            self._storages[name] = self._make(name)
+        return self._storages[name]
+
+    def _make(self, name: str) -> Storage:
+        folder = self._folder / "inboxes" / name
+        folder.mkdir(parents=True)
+        if name == SQLITE:
+            return SQLite(folder)
+        if name in NODES:
+            return JetStream(folder, NODES[name])
+        for parent in (self._folder, folder.parent, folder):
+            parent.chmod(0o711)  # as root the server is somebody else, who must get to its own folder
+        if self._quick:
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+            folder.chmod(0o711)
+        return PostgreSQL(folder / "server")
