@@ -55,6 +55,12 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "inbox_recovered": LogEvent(WARNING, ("reason",), "The outage is over, without anybody's doing."),
     "database_failed": LogEvent(ERROR, ("reason", "detail"), "An outage of the sender's database begins."),
     "database_recovered": LogEvent(WARNING, ("reason",), "That outage is over, without anybody's doing."),
+    "inbox_opened": LogEvent(INFO, ("inbox", "promise"), "The inbox answers; what an acknowledgement promises there."),
+    "inbox_awaited": LogEvent(
+        ERROR,
+        ("inbox", "reason", "detail"),
+        "The inbox cannot be reached yet: 503 until it can; nothing has to be restarted.",
+    ),
     "inbox_replaced": LogEvent(
         ERROR, ("path",), "The file was deleted or moved while in use; a new one takes what comes."
     ),

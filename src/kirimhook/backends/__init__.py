@@ -69,7 +69,7 @@ def kind_of(url: str) -> str:
     kind = SCHEMES.get(url.partition(":")[0])
     if kind is None:
         examples = "sqlite:///inbox.db, postgresql://user@host/database, nats://host,host,host/name"
-        raise ValueError(f"inbox URL {shown(url)!r}: the scheme must be one of those in {examples}")
+        raise ValueError(f"inbox URL {shown(url)!r}: the scheme must be sqlite, postgresql or nats, as in {examples}")
     return kind
 
 

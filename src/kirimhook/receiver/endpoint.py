@@ -104,13 +104,17 @@ class Receiver:
         """
         return self._reception.clock_offset()
 
-    async def start(self) -> None:
-        """Read the secrets, open the inbox, start the worker. Raises `InboxUnavailable`. Twice is once."""
+    async def start(self, *, opened: bool = False) -> None:
+        """Read the secrets, open the inbox, start the worker. Raises `InboxUnavailable`. Twice is once.
+
+        `opened`: the caller has opened the inbox, and starts although it may not answer yet.
+        """
         if self._started:
             return
         await self.keyring.start()
         try:
-            await self.inbox.open()
+            if not opened:
+                await self.inbox.open()
             self._start_worker()
         except BaseException:
             await self.keyring.stop()

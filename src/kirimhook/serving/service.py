@@ -6,13 +6,13 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from kirimhook.backends import open_inbox
+from kirimhook.backends import open_inbox, scrubbed
 from kirimhook.observe import Meter, Observer
 from kirimhook.receiver.admin.reporter import Reporter, StorageWatch
 from kirimhook.receiver.endpoint import Receiver
-from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.secrets import ENVIRONMENT_VARIABLE, Keyring
 from kirimhook.receiver.worker import Worker
+from kirimhook.serving.inbox_start import InboxStart
 from kirimhook.serving.listening import Listener
 from kirimhook.serving.options import Listen, Options, OptionsError, ServeError
 from kirimhook.serving.server import Server, make_config
@@ -37,6 +37,7 @@ class Service:
         self._meter = Meter()
         self.observer = StorageWatch(self._meter)
         self._inbox = _inbox(options)
+        self._opening = InboxStart(self._inbox, options.inbox, self.observer)
         self._worker = self._make_worker(hooks) if options.work else None
         self._receiver: Receiver | None = None
         self._listener: Listener | None = None
@@ -51,12 +52,9 @@ class Service:
 
     async def start(self, bound: socket.socket | None) -> None:
         """Receive on `bound`, and work. Raises `ServeError`; then nothing runs."""
-        life = self._receiver.start() if self._receiver is not None else self._inbox.open()
-        try:
-            await life
-        except InboxUnavailable as error:
-            await self._inbox.close()
-            raise ServeError(f"the inbox {self._options.inbox} cannot be opened: {error}") from error
+        await self._opening.open()
+        if self._receiver is not None:
+            await self._receiver.start(opened=True)
         if self._worker is not None:
             self._worker.start()
         self._reporter.running = True
@@ -66,7 +64,7 @@ class Service:
     async def stop(self) -> None:
         """Answer what was accepted, drain the worker within its bound, commit all, close the inbox."""
         self._reporter.running = False
-        await asyncio.gather(self._stop_listening(), self._stop_working())
+        await asyncio.gather(self._stop_listening(), self._stop_working(), self._opening.stop())
         if self._receiver is not None:
             await self._receiver.stop()
         await self._inbox.close()
@@ -123,7 +121,7 @@ def _inbox(options: Options) -> Inbox:
     try:
         return open_inbox(options.inbox, **options.inbox_options)
     except ValueError as error:
-        raise OptionsError(str(error)) from error
+        raise OptionsError(scrubbed(str(error), options.inbox)) from error
 
 
 def _keyring(options: Options, observer: Observer) -> Keyring:
