@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from kirimhook.backends import open_inbox
+from kirimhook.backends import kind_of, open_inbox, scrubbed, shown
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.cli.failure import Failure, misuse
 from kirimhook.receiver.inbox import Inbox, InboxUnavailable
@@ -30,16 +30,26 @@ def with_inbox(url: str, work: Callable[[Inbox], Awaitable[T]], **options: Any) 
     try:
         return asyncio.run(_within(inbox, work))
     except InboxUnavailable as error:
-        raise Failure(f"the inbox {url} cannot be used: {error}") from error
+        raise unusable(url, error) from error
+
+
+def unusable(url: str, error: InboxUnavailable) -> Failure:
+    """What to say of an inbox that refuses."""
+    if error.reason == "not_migrated":
+        return Failure(f"the inbox {shown(url)} is not migrated: run kirimhook migrate --inbox {shown(url)}")
+    return Failure(f"the inbox {shown(url)} cannot be used: {scrubbed(str(error), url)}")
 
 
 def existing(url: str, **options: Any) -> Inbox:
-    """Not opened yet. Raises `Failure` for a file that is not there: a typing error must not make an empty inbox."""
+    """Not opened yet. Raises `Failure` for a file that is not there: a typing error must not make an empty inbox.
+
+    A server makes none either: what is not migrated there refuses when it is opened.
+    """
     try:
-        settings = SQLiteSettings.from_url(url, **options) if url.startswith("sqlite:") else None
+        settings = SQLiteSettings.from_url(url, **options) if kind_of(url) == "sqlite" else None
         inbox = open_inbox(url, **options)
     except ValueError as error:
-        raise misuse(str(error)) from None
+        raise misuse(scrubbed(str(error), url)) from None
     if settings is not None and settings.in_memory:
         raise misuse("an inbox in memory ends with its process: there is nothing to look at")
     if settings is not None and not Path(settings.path).is_file():
