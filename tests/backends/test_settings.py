@@ -71,11 +71,15 @@ def test_an_option_wins_over_the_url() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "durable"),
-    [("sqlite:///x.db", True), ("sqlite:///x.db?synchronous=OFF", False), ("sqlite:///:memory:", False)],
+    ("url", "durable", "shared"),
+    [
+        ("sqlite:///x.db", True, True),
+        ("sqlite:///x.db?synchronous=OFF", False, True),
+        ("sqlite:///:memory:", False, False),
+    ],
 )
-def test_only_a_synchronous_file_is_durable(url: str, durable: bool) -> None:
-    assert open_inbox(url).capabilities == Capabilities(transactions=True, durable=durable)
+def test_only_a_synchronous_file_is_durable_and_only_a_file_is_shared(url: str, durable: bool, shared: bool) -> None:
+    assert open_inbox(url).capabilities == Capabilities(transactions=True, durable=durable, shared=shared)
 
 
 @pytest.mark.parametrize("name", ["plain.db", "with space.db", "100%25?.db", "#1.db", "é→.db", "a&b=c.db"])

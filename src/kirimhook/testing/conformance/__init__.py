@@ -14,20 +14,38 @@ name before importing it, to see what an assertion compared.
 
 from __future__ import annotations
 
-from kirimhook.testing.conformance.bench import Bench, Storage, played
+from kirimhook.testing.conformance.bench import Bench, Storage
+from kirimhook.testing.conformance.bounds import Bounding
+from kirimhook.testing.conformance.copying import Copying
+from kirimhook.testing.conformance.crowding import Crowding
+from kirimhook.testing.conformance.fencing import Fencing
 from kirimhook.testing.conformance.keeping import Keeping
 from kirimhook.testing.conformance.leasing import Leasing
 from kirimhook.testing.conformance.operating import Operating
 from kirimhook.testing.conformance.putting import Putting
 from kirimhook.testing.conformance.settling import Settling
 from kirimhook.testing.conformance.sharing import Sharing
+from kirimhook.testing.conformance.suite import played
 from kirimhook.testing.conformance.transactions import Transacting
 from kirimhook.testing.conformance.waiting import Waiting
 
 __all__ = ["InboxConformance", "Storage"]
 
 
-class InboxConformance(Putting, Leasing, Settling, Transacting, Operating, Keeping, Waiting, Sharing):
+class InboxConformance(
+    Putting,
+    Leasing,
+    Settling,
+    Transacting,
+    Operating,
+    Keeping,
+    Waiting,
+    Copying,
+    Bounding,
+    Sharing,
+    Crowding,
+    Fencing,
+):
     """Subclass it; give it `capabilities` and the fixture `storage`."""
 
     @played

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from kirimhook.contract.events import dedupe_key
 from kirimhook.receiver.inbox import Capabilities, Filter, Inbox
@@ -25,15 +23,11 @@ from kirimhook.receiver.model import (
 )
 from kirimhook.testing.clock import Clock
 
-PATIENCE = 20.0
-"""Seconds after which a verb that does not come back fails its test."""
 START = 1_779_530_400.0
 """When the clock of every test begins: 2026-05-23T10:00:00Z."""
 DAY = 86_400.0
 EVERYTHING = Filter()
 HOLDS_KEY = (RetryAt, SnoozeUntil, Released)
-
-Test = TypeVar("Test", bound=Callable[..., object])
 
 
 class Storage(ABC):
@@ -43,8 +37,17 @@ class Storage(ABC):
         self.clock = Clock(START)
 
     @abstractmethod
-    def inbox(self) -> Inbox:
-        """A new handle, not opened, on `self.clock`: 32 days of records, 7 of payloads."""
+    def inbox(self, **bounds: int) -> Inbox:
+        """A new handle, not opened, on `self.clock`: 32 days of records, 7 of payloads.
+
+        `bounds` are `max_waiting` (events) and `max_waiting_bytes`: what may wait for a commit at most.
+        """
+
+    async def prepare(self) -> None:  # noqa: B027  # a storage may need none
+        """Make the storage, before any handle of it is opened: a schema, streams."""
+
+    async def clean(self) -> None:  # noqa: B027  # likewise
+        """Remove it, when all its handles are closed."""
 
 
 class Bench:
@@ -57,21 +60,29 @@ class Bench:
         self._others: list[Inbox] = []
 
     @property
+    def can(self) -> Capabilities:
+        return self.inbox.capabilities
+
+    @property
     def now(self) -> int:
         """Milliseconds since the epoch."""
         return int(self.clock() * 1000)
 
-    async def another(self) -> Inbox:
+    async def another(self, **bounds: int) -> Inbox:
         """A second handle on the same storage, opened."""
-        inbox = self.storage.inbox()
+        inbox = self.storage.inbox(**bounds)
         await inbox.open()
         self._others.append(inbox)
         return inbox
 
-    async def reopen(self) -> None:
+    async def bounded(self, **bounds: int) -> None:
+        """The same storage from now on with these bounds. Empty again, where handles cannot share it."""
         await self.inbox.close()
-        self.inbox = self.storage.inbox()
+        self.inbox = self.storage.inbox(**bounds)
         await self.inbox.open()
+
+    async def reopen(self) -> None:
+        await self.bounded()
 
     async def close(self) -> None:
         for inbox in (*self._others, self.inbox):
@@ -121,6 +132,10 @@ class Bench:
         for (number, token, then), outcome in zip(leased, ends, strict=True):
             assert await self.inbox.settle([Settlement(token, number, outcome, then)]) == [True]
 
+    def due(self, stored: StoredEvent) -> int | None:
+        """When it is due (ms). What is due already is due now, however long it has been."""
+        return None if stored.due_at is None else max(stored.due_at, self.now)
+
     async def get(self, event_id: str) -> StoredEvent:
         """The only event of this id."""
         found = [stored for stored in await self.all() if stored.event.event_id == event_id]
@@ -140,6 +155,18 @@ class Bench:
             if cursor is None:
                 return events
 
+    async def read(self, page: int = 100) -> list[StoredEvent]:
+        """All that is stored, by pages, oldest first."""
+        events: list[StoredEvent] = []
+        while found := await self.inbox.read(events[-1].number if events else 0, page):
+            assert len(found) <= page
+            events += found
+        return events
+
+    async def unknown(self) -> int:
+        """A number that no event has."""
+        return max((stored.number for stored in await self.read()), default=0) + 10_000
+
 
 def settlements(lease: Lease, *outcomes: Outcome) -> list[Settlement]:
     """Of the first events of a run: each goes on to the next one, unless its outcome holds the key."""
@@ -155,53 +182,3 @@ def settlements(lease: Lease, *outcomes: Outcome) -> list[Settlement]:
 def ids(leases: Sequence[Lease]) -> list[tuple[str, ...]]:
     """The event ids of each run, the runs sorted."""
     return sorted(tuple(one.event.event_id for one in lease.run) for lease in leases)
-
-
-def played(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Lets pytest call `test(self, bench, …)` as a plain function that asks for the fixture `storage`."""
-
-    def run(self: Any, storage: Storage, **arguments: Any) -> None:
-        asyncio.run(_play(test, self, storage, arguments))
-
-    first, bench, *rest = inspect.signature(test).parameters.values()
-    run.__signature__ = inspect.Signature([first, bench.replace(name="storage"), *rest])  # type: ignore[attr-defined]
-    run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
-    run.__module__ = test.__module__
-    return run
-
-
-async def _play(
-    test: Callable[..., Awaitable[None]], suite: object, storage: Storage, arguments: dict[str, Any]
-) -> None:
-    inbox = storage.inbox()
-    bench = Bench(storage, inbox)
-    await inbox.open()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await test(suite, bench, **arguments)
-    finally:
-        await bench.close()
-
-
-def requires(capability: str) -> Callable[[Test], Test]:
-    """Leaves the test out of the suite of a backend whose capabilities do not have this one."""
-
-    def mark(test: Test) -> Test:
-        test.requires = capability  # type: ignore[attr-defined]
-        return test
-
-    return mark
-
-
-class Suite:
-    """What the parts of the suite inherit: a backend's tests are those that its capabilities call for."""
-
-    capabilities: Capabilities
-
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        capabilities = getattr(cls, "capabilities", None)
-        for name in dir(cls) if capabilities else ():
-            needed = getattr(getattr(cls, name), "requires", None)
-            if needed and not getattr(capabilities, needed):
-                setattr(cls, name, None)

@@ -15,7 +15,8 @@ from kirimhook.receiver.model import (
     Skipped,
     Unhandled,
 )
-from kirimhook.testing.conformance.bench import DAY, Bench, Suite, ids, played
+from kirimhook.testing.conformance.bench import DAY, Bench, ids
+from kirimhook.testing.conformance.suite import Suite, played, requires
 
 GOING: list[Outcome] = [Done(), Unhandled(), Skipped()]
 
@@ -33,6 +34,22 @@ async def purge_all(bench: Bench, limit: int = 100, calls: int = 200) -> tuple[i
 
 
 class Keeping(Suite):
+    @pytest.mark.parametrize("outcome", GOING, ids=lambda one: type(one).__name__)
+    @played
+    async def test_a_record_is_kept_for_its_time_and_goes(self, bench: Bench, outcome: Outcome) -> None:
+        await bench.put("k", "a")
+        await bench.finish(outcome)
+        bench.clock.advance(32 * DAY)
+        assert (await purge_all(bench))[1] == 0
+        assert await bench.put("k", "a") == [Receipt.DUPLICATE]
+        bench.clock.advance(0.001)
+        assert (await purge_all(bench))[1] == 1
+        assert await bench.all() == []
+        assert sum((await bench.inbox.stats()).counts.values()) == 0
+        assert await bench.put("k", "a") == [Receipt.FRESH]
+        assert ids(await bench.lease()) == [("a",)]
+
+    @requires("payload_retention")
     @pytest.mark.parametrize("outcome", GOING, ids=lambda one: type(one).__name__)
     @played
     async def test_first_the_payload_goes_then_the_record(self, bench: Bench, outcome: Outcome) -> None:
@@ -54,6 +71,7 @@ class Keeping(Suite):
         assert sum((await bench.inbox.stats()).counts.values()) == 0
         assert await bench.inbox.put([event]) == [Receipt.FRESH]
 
+    @requires("payload_retention")
     @played
     async def test_the_payload_s_time_begins_at_the_end(self, bench: Bench) -> None:
         await bench.put(None, "a")
@@ -65,6 +83,7 @@ class Keeping(Suite):
         bench.clock.advance(2 * DAY)
         assert await purge_all(bench) == (1, 0)
 
+    @requires("payload_retention")
     @played
     async def test_an_event_that_ended_late_keeps_its_payload_as_long(self, bench: Bench) -> None:
         await bench.put(None, "a")
@@ -100,6 +119,18 @@ class Keeping(Suite):
     async def test_a_purge_is_bounded_and_says_when_there_is_more(self, bench: Bench) -> None:
         await bench.put(None, *(f"{index}" for index in range(25)))
         await bench.finish()
+        bench.clock.advance(33 * DAY)
+        purged = await bench.inbox.purge(10)
+        assert purged.records <= 10
+        assert purged.more
+        assert purged.records + (await purge_all(bench, 10))[1] == 25
+        assert await bench.all() == []
+
+    @requires("payload_retention")
+    @played
+    async def test_payloads_and_records_are_bounded_alike(self, bench: Bench) -> None:
+        await bench.put(None, *(f"{index}" for index in range(25)))
+        await bench.finish()
         bench.clock.advance(8 * DAY)
         assert await bench.inbox.purge(10) == Purged(10, 0, more=True)
         assert await purge_all(bench, 10) == (15, 0)
@@ -115,7 +146,8 @@ class Keeping(Suite):
         await bench.put(None, *(f"done {index}" for index in range(26)))
         await bench.finish()
         bench.clock.advance(8 * DAY)
-        assert await purge_all(bench, 7, calls=9) == (26, 0)
+        payloads, _ = await purge_all(bench, 7, calls=9)
+        assert payloads == (26 if bench.can.payload_retention else 0)
         assert await purge_all(bench, 7, calls=9) == (0, 0)
         bench.clock.advance(30 * DAY)
         assert await purge_all(bench, 7, calls=9) == (0, 26)
@@ -130,5 +162,8 @@ class Keeping(Suite):
         await bench.put(None, "young")
         await bench.finish()
         bench.clock.advance(1 * DAY)
-        assert await purge_all(bench) == (1, 0)
+        assert await purge_all(bench) == (1 if bench.can.payload_retention else 0, 0)
         assert (await bench.get("young")).has_payload
+        bench.clock.advance(12 * DAY)
+        assert (await purge_all(bench))[1] == 1
+        assert await bench.put(None, "young") == [Receipt.DUPLICATE]

@@ -6,7 +6,8 @@ import asyncio
 
 from kirimhook.receiver.inbox import Filter, Inbox
 from kirimhook.receiver.model import Done, EventState, InboundEvent, Parked, Receipt, RetryAt, Settlement
-from kirimhook.testing.conformance.bench import Bench, Suite, ids, played, requires, settlements
+from kirimhook.testing.conformance.bench import Bench, ids, settlements
+from kirimhook.testing.conformance.suite import Suite, played, requires
 
 
 async def put_each(inbox: Inbox, events: list[InboundEvent]) -> list[Receipt]:
@@ -25,7 +26,7 @@ async def drain(inbox: Inbox) -> list[tuple[int, str | None]]:
 
 
 class Sharing(Suite):
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_what_one_stores_the_other_has(self, bench: Bench) -> None:
         other = await bench.another()
@@ -36,7 +37,7 @@ class Sharing(Suite):
         assert (await bench.inbox.stats()).counts == (await other.stats()).counts
         assert (await bench.inbox.list(Filter())).events == (await other.list(Filter())).events
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_both_put_the_same_at_once_and_each_is_stored_once(self, bench: Bench) -> None:
         other = await bench.another()
@@ -46,7 +47,7 @@ class Sharing(Suite):
             assert {mine, theirs} == {Receipt.FRESH, Receipt.DUPLICATE}
         assert await bench.inbox.count(Filter()) == 100
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_both_work_at_once_and_each_is_handled_once_in_order(self, bench: Bench) -> None:
         other = await bench.another()
@@ -60,7 +61,7 @@ class Sharing(Suite):
                 of_key = [number for number, mine in handled if mine == key]
                 assert of_key == sorted(of_key)
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_a_lease_that_the_other_took_over_is_lost(self, bench: Bench) -> None:
         other = await bench.another()
@@ -72,7 +73,7 @@ class Sharing(Suite):
         assert await bench.inbox.renew([(lost.token, lost.run[0].number)], 30) == [False]
         assert await other.settle(settlements(taken, Done(), Done())) == [True, True]
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_a_pause_is_for_all(self, bench: Bench) -> None:
         other = await bench.another()
@@ -82,7 +83,7 @@ class Sharing(Suite):
         await bench.inbox.resume()
         assert ids(await other.lease(10, 30)) == [("a",)]
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_reopening_finds_everything_as_it_was(self, bench: Bench) -> None:
         await bench.put(None, "done", "parked", "retry")
@@ -104,7 +105,7 @@ class Sharing(Suite):
         assert await bench.inbox.settle([Settlement(held.token, number, Done())]) == [True]
         assert ids(await bench.lease()) == [("behind",)]
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_what_is_put_while_closing_is_there_or_was_refused(self, bench: Bench) -> None:
         puts = [asyncio.ensure_future(bench.put(None, f"{index}")) for index in range(50)]

@@ -9,7 +9,8 @@ import pytest
 
 from kirimhook.receiver.inbox import Transaction
 from kirimhook.receiver.model import Done, EventState, Lease, RetryAt, Settlement
-from kirimhook.testing.conformance.bench import Bench, Suite, ids, played, requires, settlements
+from kirimhook.testing.conformance.bench import Bench, ids, settlements
+from kirimhook.testing.conformance.suite import Suite, played, requires
 
 TABLE = "CREATE TABLE orders (name TEXT PRIMARY KEY)"
 ENDING = [
@@ -77,7 +78,8 @@ class Transacting(Suite):
         seen: list[object] = []
 
         def work(transaction: Transaction) -> None:
-            assert transaction.execute("INSERT INTO orders (name) VALUES (?)", ["it's"]) == []
+            sql = f"INSERT INTO orders (name) VALUES ({self.placeholder})"
+            assert transaction.execute(sql, ["it's"]) == []
             seen.extend(transaction.execute("SELECT name FROM orders"))
 
         assert await bench.inbox.transact(settlements(lease, Done())[0], work)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from kirimhook.receiver.model import Done, RetryAt
-from kirimhook.testing.conformance.bench import Bench, Suite, ids, played, requires
+from kirimhook.testing.conformance.bench import Bench, ids
+from kirimhook.testing.conformance.suite import Suite, played, requires
 
 LONG = 60.0
 """Longer than any of these tests may take: a wait that is not woken fails its test."""
@@ -88,7 +89,7 @@ class Waiting(Suite):
         await bench.inbox.resume()
         await waiting
 
-    @requires("durable")
+    @requires("shared")
     @played
     async def test_a_put_through_another_handle_ends_it(self, bench: Bench) -> None:
         other = await bench.another()
