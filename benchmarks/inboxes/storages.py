@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+import psutil
 
 from benchmarks import files
 from benchmarks.bodies import waiting_events
@@ -44,8 +48,12 @@ class Storage(Protocol):
         """That with a past, its servers started; and whether it is new, and still empty."""
         ...
 
-    def finish(self, place: Place, count: int) -> None:
-        """Put so many finished events into it."""
+    def finish(self, place: Place, label: str, count: int) -> None:
+        """Put so many finished events into it, that `label` makes unique."""
+        ...
+
+    def sizes(self, place: Place) -> dict[str, int]:
+        """Bytes of each thing that it keeps."""
         ...
 
     def rest(self) -> None:
@@ -64,10 +72,14 @@ class SQLite:
     def past(self) -> tuple[Place, bool]:
         return self._place("past"), not (self._folder / "past.db").exists()
 
-    def finish(self, place: Place, count: int) -> None:
+    def finish(self, place: Place, label: str, count: int) -> None:
         path = Path(place.url.removeprefix("sqlite:///"))
-        asyncio.run(files.fill(path, waiting_events(count, "past")))
+        asyncio.run(files.fill(path, waiting_events(count, label)))
         files.finish_all(path)
+
+    def sizes(self, place: Place) -> dict[str, int]:
+        with closing(sqlite3.connect(place.url.removeprefix("sqlite:///"))) as connection:
+            return dict(connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
 
     def rest(self) -> None:
         pass
@@ -96,10 +108,13 @@ class PostgreSQL:
         self._has_past = True
         return self._new("past"), True
 
-    def finish(self, place: Place, count: int) -> None:
-        prefill.finish_postgresql(place.url, count)
+    def finish(self, place: Place, label: str, count: int) -> None:
+        prefill.finish_postgresql(place.url, label, count)
         for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
             administer(place.url, statement)
+
+    def sizes(self, place: Place) -> dict[str, int]:
+        return prefill.sizes_postgresql(place.url)
 
     def rest(self) -> None:
         self._server.stop()
@@ -148,8 +163,17 @@ class JetStream:
         self._past = self._running
         return place, True
 
-    def finish(self, place: Place, count: int) -> None:
-        asyncio.run(prefill.adopt_finished(place.url, count))
+    def finish(self, place: Place, label: str, count: int) -> None:
+        prefill.adopt_finished(place.url, label, count)
+
+    def sizes(self, place: Place) -> dict[str, int]:
+        """Of one node, their mean."""
+        assert self._running is not None
+        folders = [node.folder for node in self._running.nodes]
+        return {
+            "disk": sum(_bytes_in(folder) for folder in folders) // len(folders),
+            "memory": sum(psutil.Process(pid).memory_info().rss for pid in place.servers) // len(place.servers),
+        }
 
     def rest(self) -> None:
         running, self._running = self._running, None
@@ -172,6 +196,11 @@ class JetStream:
     def _place(self, cluster: NatsCluster) -> Place:
         address = cluster.url("bench", self._nodes)
         return Place(address, tuple(node.pid for node in cluster.nodes), address)
+
+
+def _bytes_in(folder: Path) -> int:
+    """On the disk; what is sparse does not count."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
 class Inboxes:
@@ -205,10 +234,24 @@ class Inboxes:
             place, is_new = storage.past()
             if is_new:
                 self._progress(f"preparing an inbox with a past: {name}")
-                storage.finish(place, self._finished)
+                storage.finish(place, "past", self._finished)
             yield place
         finally:
             storage.rest()
+
+    def growth(self, name: str, counts: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Bytes of each thing that an inbox keeps, when it holds so many finished events."""
+        storage = self._storage(name)
+        found = {}
+        try:
+            place = storage.empty()
+            for before, count in pairwise((0, *counts)):
+                self._progress(f"{name}: {count} events")
+                storage.finish(place, f"past{before}-", count - before)
+                found[count] = storage.sizes(place)
+        finally:
+            storage.rest()
+        return found
 
     def close(self) -> None:
         self._stack.close()
