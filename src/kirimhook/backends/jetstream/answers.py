@@ -86,6 +86,25 @@ class Batch:
         _done(self.over)
 
 
+class Gathered:
+    """What several answer, until the deadline."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.data: list[bytes] = []
+
+    def take(self, headers: bytes, data: bytes) -> bool:
+        if status_of(headers) == NO_RESPONDERS:
+            _done(self.over)
+            return True
+        self.data.append(data)
+        return False
+
+    def fail(self, detail: str) -> None:  # noqa: ARG002  # that there are no more is how it ends
+        _done(self.over)
+
+
 def status_of(headers: bytes) -> int:
     """Of a message that is a status; 0 for any other."""
     return int(headers[9:12]) if headers.startswith(_STATUS) else 0

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kirimhook.backends.jetstream.answers import Ack, Answer, Batch, Message, header_of, status_of
+from kirimhook.backends.jetstream.answers import Ack, Answer, Batch, Gathered, Message, header_of, status_of
 from kirimhook.backends.jetstream.names import Names
 from kirimhook.backends.jetstream.settings import JetStreamSettings
 from kirimhook.backends.jetstream.wire import Wire
@@ -158,7 +158,7 @@ class Link:
             await batch.over
             if batch.trouble is None or (batch.messages and "multi_last" not in request):
                 return batch.messages
-            await self._again(InboxUnavailable("storage_unavailable", batch.trouble), until)
+            await self._again(InboxUnavailable(*wire.unanswered(batch.trouble)), until)
 
     async def last(self, stream: str, subject: str, *, leader: bool = True) -> Message | None:
         """The last message whose subject matches. A server other than the leader may lag behind."""
@@ -216,6 +216,15 @@ class Link:
             except (Refused, OutcomeUnknown) as error:
                 await self._again(error, until)
 
+    async def gather(self, subject: str, within: float) -> list[bytes]:
+        """What all who listen on `subject` answer within so many seconds; empty where nobody does."""
+        wire = self._open_wire()
+        await wire.ready(self._patience())
+        gathered = Gathered(asyncio.get_running_loop().time() + within)
+        wire.ask(subject, b"", gathered)
+        await gathered.over
+        return gathered.data
+
     def hint(self) -> None:
         """Tell all handles that something came. They look anyway, now and then."""
         if self._wire is not None:
@@ -260,7 +269,7 @@ class Link:
         wire.ask(subject, payload, answer)
         await answer.over
         if answer.trouble is not None:
-            raise OutcomeUnknown("storage_unavailable", answer.trouble)
+            raise OutcomeUnknown(*wire.unanswered(answer.trouble))
         return answer
 
     async def _again(self, error: InboxUnavailable, until: float) -> None:

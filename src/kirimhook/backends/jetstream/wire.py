@@ -30,6 +30,9 @@ BACKOFF = (0.0, 0.05, 0.1, 0.25, 0.5)
 """Seconds before another round through all servers; the last one repeats."""
 SWEEP = 0.05
 """Seconds between looks for answers that are overdue."""
+NOT_ALLOWED = "permissions violation"
+REFUSALS = ("authorization", "authentication", "maximum connections", "secure connection")
+"""What servers say, and nats-py of them, to whom they do not want."""
 REPLIES, HINTS = 1, 2
 """Our two subscriptions."""
 
@@ -164,13 +167,13 @@ class Wire:
                 async with asyncio.timeout_at(deadline):
                     await self._changed.wait()
             except TimeoutError:
-                raise InboxUnavailable("storage_unavailable", self._trouble) from None
+                raise self._away() from None
 
     def ask(self, subject: str, payload: bytes, waiter: Waiter, headers: bytes = b"") -> None:
         """Send a request; `waiter` gets what comes back. Raises `InboxUnavailable` when not connected."""
         connection = self._connection
         if connection is None:
-            raise InboxUnavailable("storage_unavailable", self._trouble)
+            raise self._away()
         number = next(self._numbers)
         self._waiting[number] = waiter
         connection.send(_command(subject, f"{self._prefix}{number}", headers, payload))
@@ -178,10 +181,19 @@ class Wire:
             self._sweeping = True
             asyncio.get_running_loop().call_later(SWEEP, self._sweep)
 
+    def unanswered(self, detail: str) -> tuple[str, str]:
+        """Reason and detail of a request that got no answer: what is not allowed is not answered either."""
+        said = str(self._connection.trouble or "") if self._connection is not None else ""
+        return ("refused", said) if NOT_ALLOWED in said.lower() else ("storage_unavailable", detail)
+
     def tell(self, subject: str) -> None:
         """Send an empty message; nothing when not connected."""
         if self._connection is not None:
             self._connection.send(_command(subject, "", b"", b""))
+
+    def _away(self) -> InboxUnavailable:
+        refused = any(word in self._trouble.lower() for word in REFUSALS)
+        return InboxUnavailable("refused" if refused else "storage_unavailable", self._trouble)
 
     def _deliver(self, sid: int, subject: bytes, data: bytes, headers: bytes) -> None:
         if sid == HINTS:
