@@ -1,0 +1,225 @@
+"""The queue table of one partition: what its journal comes to. Every handle that read the same records has the same.
+
+Due heads and lanes are indexed: neither what waits behind a head nor what is due later is looked at by a lease.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from kirimhook.backends.jetstream.partition.entry import Aside, Entry
+from kirimhook.backends.jetstream.partition.heads import Heads
+from kirimhook.backends.jetstream.partition.lanes import Lane
+from kirimhook.backends.jetstream.partition.record import Back, Ended, Leased, Moved, Noted, Record
+from kirimhook.receiver.model import FINISHED, EventState
+
+VERSION = 1
+REMEMBERED = 4096
+"""Put-back and removed events of which it is known when that was."""
+
+
+_TO_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+class State:
+    """Changed by `apply` alone."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        """Of the last record that is in it."""
+        self.noted = 0
+        """Every event of the partition up to this number is noted: unless it is finished, it has an entry."""
+        self.entries: dict[int, Entry] = {}
+        self.lanes: dict[int, Lane] = {}
+        self.tally = dict.fromkeys(sorted(FINISHED), 0)
+        """Finished events by state, without those removed."""
+        self.aside_due: dict[int, Aside] = {}
+        self.removal_due: dict[int, EventState] = {}
+        """Removed events that may still be in the stream."""
+        self.paused = False
+        self.remembers_from = 0
+        """Since when (a sequence) `was_changed` knows."""
+        self._changed: dict[int, int] = {}
+        self._heads = Heads(self.entries)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and self._facts() == other._facts()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _facts(self) -> tuple[object, ...]:
+        lanes = {key: (lane.head, tuple(lane)) for key, lane in self.lanes.items()}
+        table = (self.entries, lanes, self.tally, self.aside_due, self.removal_due)
+        return self.sequence, self.noted, self.paused, *table, sorted(self.due_heads(sys.maxsize))
+
+    def apply(self, record: Record, sequence: int) -> None:
+        """`record` was appended at `sequence`, the first one after `self.sequence`."""
+        self.sequence = sequence
+        self.noted = record.upto
+        self._note(record.noted)
+        self._put_back(record.back)
+        self._end(record.done, record.ended)
+        for lease in record.leased:
+            self._lease(lease)
+        self._move(record.moved)
+        for number, reason in record.reasons:
+            self.entries[number] = self.entries[number]._replace(reason=sys.intern(reason))  # many have the same
+        self._remove(record.removed)
+        self._confirm(record.confirmed, record.gone)
+        if record.paused is not None:
+            self.paused = record.paused
+        self._heads.tidy()
+
+    def _note(self, noted: tuple[Noted, ...]) -> None:
+        entries = self.entries
+        for number, lane, due in noted:
+            entries[number] = Entry(number, lane, due, None, 0, 0, None)
+            if lane is not None:
+                self._add_to_lane(lane, number, due)
+            if due is not None:
+                self._heads.add(due, number)
+
+    def _add_to_lane(self, key: int, number: int, due: int | None) -> None:
+        lane = self.lanes.get(key)
+        if lane is None:
+            self.lanes[key] = Lane(number)
+            return
+        lane.add(number)
+        if due is not None:
+            lane.head = number
+
+    def _put_back(self, back: tuple[Back, ...]) -> None:
+        for number, _, _, state in back:
+            self.tally[state] -= 1
+            self._remember(number)
+            if state is not EventState.DONE:
+                self.aside_due[number] = Aside(self.sequence, None)
+        self._note(tuple(Noted(number, lane, due) for number, lane, due, _ in back))
+
+    def _end(self, done: tuple[int, ...], ended: tuple[Ended, ...]) -> None:
+        for number in done:
+            self._drop(number)
+        self.tally[EventState.DONE] += len(done)
+        for end in ended:
+            self._drop(end.number)
+            self.tally[end.state] += 1
+            self.aside_due[end.number] = Aside(self.sequence, end)
+
+    def _drop(self, number: int) -> None:
+        """Nothing, if it was finished when it was noted."""
+        entry = self.entries.pop(number, None)
+        if entry is not None and entry.lane is not None and self.lanes[entry.lane].remove(number):
+            del self.lanes[entry.lane]
+
+    def _lease(self, lease: Leased) -> None:
+        token, until, heads = lease
+        entries, add = self.entries, self._heads.add
+        for number, attempts, crashes in heads:
+            _, lane, _, _, _, _, reason = entries[number]
+            entries[number] = Entry(number, lane, until, token, attempts, crashes, reason)
+            add(until, number)
+
+    def _move(self, moved: tuple[Moved, ...]) -> None:
+        for number, due, token, attempts, crashes in moved:
+            _, lane, _, _, _, _, reason = self.entries[number]
+            self.entries[number] = Entry(number, lane, due, token, attempts, crashes, reason)
+            if due is not None:
+                self._heads.add(due, number)
+                if lane is not None:
+                    self.lanes[lane].head = number
+
+    def _remove(self, removed: tuple[tuple[int, EventState], ...]) -> None:
+        for number, state in removed:
+            self.tally[state] -= 1
+            self.removal_due[number] = state
+            self.aside_due.pop(number, None)
+            self._remember(number)
+
+    def _confirm(self, confirmed: tuple[tuple[int, int], ...], gone: tuple[int, ...]) -> None:
+        for number, as_of in confirmed:
+            due = self.aside_due.get(number)
+            if due is not None and due.as_of == as_of:
+                del self.aside_due[number]
+        for number in gone:
+            self.removal_due.pop(number, None)
+
+    def _remember(self, number: int) -> None:
+        self._changed.pop(number, None)  # the oldest stand in front
+        self._changed[number] = self.sequence
+        if len(self._changed) > REMEMBERED:
+            oldest = next(iter(self._changed))
+            self.remembers_from = self._changed.pop(oldest)
+
+    def was_changed(self, number: int, since: int) -> bool:
+        """Whether a finished event was put back or removed by a record after `since`, or that is not known any more."""
+        return since < self.remembers_from or self._changed.get(number, 0) > since
+
+    def due_heads(self, now: int) -> Iterator[tuple[int, int]]:
+        """`(due, number)` of the heads due at `now`, in that order."""
+        return self._heads.due(now)
+
+    def next_due(self) -> int | None:
+        """When the next head is due (ms), paused or not. One that is due and not leased counts."""
+        return self._heads.first()
+
+    def due_count(self, now: int, most: int) -> int:
+        """Heads that are due, counted up to `most`."""
+        return self._heads.count(now, most)
+
+    def has_suspect(self, now: int, among: int = 256) -> bool:
+        """Whether one of the `among` heads due first would be handed out alone."""
+        return self._heads.suspect(now, among)
+
+    def is_busy(self, lane: int) -> bool:
+        """Something of it is unfinished."""
+        return lane in self.lanes
+
+    def lowest(self) -> int | None:
+        """The lowest number that is unfinished. Looks at all entries."""
+        return min(self.entries, default=None)
+
+    def running(self, now: int) -> int:
+        """Heads whose lease has not run out. Looks at all entries."""
+        return sum(entry.is_running(now) for entry in self.entries.values())
+
+    def to_snapshot(self) -> bytes:
+        """All of it but what `was_changed` remembers. Compressed; 100 000 entries are some megabytes."""
+        said = {
+            "v": VERSION,
+            "sequence": self.sequence,
+            "noted": self.noted,
+            "paused": self.paused,
+            "tally": self.tally,
+            "entries": list(zip(*self.entries.values(), strict=True)),
+            "aside_due": [(number, *due) for number, due in self.aside_due.items()],
+            "removal_due": list(self.removal_due.items()),
+        }
+        return zlib.compress(_TO_JSON(said).encode(), 1)
+
+    @classmethod
+    def from_snapshot(cls, data: bytes) -> State:
+        """Raises ValueError for what `to_snapshot` did not make, or a newer version made."""
+        try:
+            return cls().read(json.loads(zlib.decompress(data)))
+        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+            raise ValueError(f"not a snapshot of this journal: {error}") from error
+
+    def read(self, said: dict[str, Any]) -> State:
+        if said["v"] != VERSION:
+            raise ValueError(f"version {said['v']}, this kirimhook knows {VERSION}")
+        self.sequence = self.remembers_from = said["sequence"]
+        self.noted, self.paused = said["noted"], said["paused"]
+        self.tally.update((EventState(state), count) for state, count in said["tally"].items())
+        self.entries.update((row[0], Entry(*row)) for row in zip(*said["entries"], strict=True))
+        for number, as_of, ended in said["aside_due"]:
+            self.aside_due[number] = Aside(as_of, None if ended is None else Ended.of(ended))
+        self.removal_due.update((number, EventState(state)) for number, state in said["removal_due"])
+        for entry in sorted(self.entries.values()):
+            if entry.lane is not None:
+                self._add_to_lane(entry.lane, entry.number, entry.due)
+        self._heads.rebuild()
+        return self
