@@ -6,6 +6,7 @@ Each has an empty place, made anew each time, and one with a past: finished even
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -15,10 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import asyncpg
 import psutil
 
 from benchmarks import files
-from benchmarks.bodies import waiting_events
 from benchmarks.inboxes import prefill
 from benchmarks.sending.stock import POSTGRES_SETTINGS, administer
 from kirimhook.backends import migrate_inbox
@@ -27,6 +28,11 @@ from kirimhook.testing.postgres import PostgresServer
 
 SQLITE, POSTGRESQL, JETSTREAM, JETSTREAM_THREE = STORAGES = ("sqlite", "postgresql", "jetstream", "jetstream3")
 NODES = {JETSTREAM: 1, JETSTREAM_THREE: 3}
+
+RELATIONS = """
+SELECT c.relname AS name, pg_relation_size(c.oid) AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'i') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
 
 
 class Place(NamedTuple):
@@ -48,9 +54,8 @@ class Storage(Protocol):
         """That with a past, its servers started; and whether it is new, and still empty."""
         ...
 
-    def finish(self, place: Place, label: str, count: int) -> None:
-        """Put so many finished events into it, that `label` makes unique."""
-        ...
+    def settle_down(self, place: Place) -> None:
+        """As a storage is that has run for a while."""
 
     def sizes(self, place: Place) -> dict[str, int]:
         """Bytes of each thing that it keeps."""
@@ -58,6 +63,11 @@ class Storage(Protocol):
 
     def rest(self) -> None:
         """Stop the servers."""
+
+
+def _path(place: Place) -> Path:
+    """Of a file of SQLite."""
+    return Path(place.url.removeprefix("sqlite:///"))
 
 
 class SQLite:
@@ -72,13 +82,14 @@ class SQLite:
     def past(self) -> tuple[Place, bool]:
         return self._place("past"), not (self._folder / "past.db").exists()
 
-    def finish(self, place: Place, label: str, count: int) -> None:
-        path = Path(place.url.removeprefix("sqlite:///"))
-        asyncio.run(files.fill(path, waiting_events(count, label)))
-        files.finish_all(path)
+    def settle_down(self, place: Place) -> None:
+        with closing(sqlite3.connect(_path(place))) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with _path(place).open("rb") as file:
+            os.fsync(file.fileno())
 
     def sizes(self, place: Place) -> dict[str, int]:
-        with closing(sqlite3.connect(place.url.removeprefix("sqlite:///"))) as connection:
+        with closing(sqlite3.connect(_path(place))) as connection:
             return dict(connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
 
     def rest(self) -> None:
@@ -108,13 +119,12 @@ class PostgreSQL:
         self._has_past = True
         return self._new("past"), True
 
-    def finish(self, place: Place, label: str, count: int) -> None:
-        prefill.finish_postgresql(place.url, label, count)
+    def settle_down(self, place: Place) -> None:
         for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
             administer(place.url, statement)
 
     def sizes(self, place: Place) -> dict[str, int]:
-        return prefill.sizes_postgresql(place.url)
+        return asyncio.run(_relations(place.url))
 
     def rest(self) -> None:
         self._server.stop()
@@ -163,8 +173,8 @@ class JetStream:
         self._past = self._running
         return place, True
 
-    def finish(self, place: Place, label: str, count: int) -> None:
-        prefill.adopt_finished(place.url, label, count)
+    def settle_down(self, place: Place) -> None:
+        pass
 
     def sizes(self, place: Place) -> dict[str, int]:
         """Of one node, their mean."""
@@ -196,6 +206,16 @@ class JetStream:
     def _place(self, cluster: NatsCluster) -> Place:
         address = cluster.url("bench", self._nodes)
         return Place(address, tuple(node.pid for node in cluster.nodes), address)
+
+
+async def _relations(address: str) -> dict[str, int]:
+    """Bytes of each table and index that is not PostgreSQL's own."""
+    connection = await asyncpg.connect(address)
+    try:
+        rows = await connection.fetch(RELATIONS)
+    finally:
+        await connection.close()
+    return {row["name"]: row["bytes"] for row in rows}
 
 
 def _bytes_in(folder: Path) -> int:
@@ -234,7 +254,8 @@ class Inboxes:
             place, is_new = storage.past()
             if is_new:
                 self._progress(f"preparing an inbox with a past: {name}")
-                storage.finish(place, "past", self._finished)
+                prefill.adopt_finished(place.loading, "past", self._finished)
+                storage.settle_down(place)
             yield place
         finally:
             storage.rest()
@@ -247,7 +268,8 @@ class Inboxes:
             place = storage.empty()
             for before, count in pairwise((0, *counts)):
                 self._progress(f"{name}: {count} events")
-                storage.finish(place, f"past{before}-", count - before)
+                prefill.adopt_finished(place.loading, f"past{before}-", count - before)
+                storage.settle_down(place)
                 found[count] = storage.sizes(place)
         finally:
             storage.rest()
