@@ -11,7 +11,7 @@ from kirimhook import __version__
 from tests.cli.commands import kirimhook
 
 COMMANDS = ["serve", "work", "trigger", "explain", "migrate", "demo"]
-INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge"]
+INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge", "copy"]
 SENDER = ["publish", "ledger", "rekey"]
 KEYS = ["create", "list", "revoke"]
 GROUPS = [["inbox"], ["sender", "keys"]]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kirimhook.cli import output
+from kirimhook.cli import inbox_copy, output
 from kirimhook.cli.event_shown import COLUMNS, LONG, as_json, as_row
 from kirimhook.cli.failure import Failure, misuse
 from kirimhook.cli.inbox_opened import DEFAULT, InboxUrl, with_inbox
@@ -18,10 +18,11 @@ from kirimhook.receiver.inbox import Filter, Inbox, Page, PayloadPurged, Purged,
 from kirimhook.receiver.model import FINISHED, EventState
 
 inbox = typer.Typer(
-    help="Look into the inbox, and put back what was parked.",
+    help="Look into the inbox, put back what was parked, move it elsewhere.",
     no_args_is_help=True,
     epilog="Exit codes: 0 done, 1 no such event, or the inbox cannot be used, 2 the command line makes no sense.",
 )
+inbox.command("copy", epilog=inbox_copy.EXAMPLES)(inbox_copy.copy_inbox)
 PAGE = 200
 PURGE_STEP = 1000
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 LOOK = 1.0
 """Seconds between two tries to open an inbox that was away."""
-OUTAGES = frozenset({"storage_unavailable", "commit_timeout", "queue_full", "timeout"})
-"""Reasons that pass without anybody's doing. Any other is refused."""
+LASTING = frozenset({"not_migrated", "newer_schema", "not_durable", "refused"})
+"""Reasons of a server that do not pass by themselves; `refused`: the user, the password or the name is wrong."""
 
 
 class InboxStart:
@@ -38,7 +38,7 @@ class InboxStart:
         try:
             await self._inbox.open()
         except InboxUnavailable as error:
-            if kind_of(self._url) == "sqlite" or error.reason not in OUTAGES:
+            if kind_of(self._url) == "sqlite" or error.reason in LASTING:
                 await self._inbox.close()
                 raise ServeError(refusal(self._url, error)) from error
             self._tell_awaited(error)
@@ -60,7 +60,7 @@ class InboxStart:
             try:
                 await self._inbox.open()
             except InboxUnavailable as error:
-                if error.reason not in OUTAGES and error.reason != told:
+                if error.reason in LASTING and error.reason != told:
                     told = error.reason
                     self._tell_awaited(error)
             else:
