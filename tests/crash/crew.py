@@ -1,0 +1,62 @@
+"""Two receivers and two workers over one inbox, each a process of its own that can be killed and replaced."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from kirimhook.testing.served import Served
+from tests.crash.journal import Fault
+from tests.crash.processes import Processes
+
+LEASE = 3
+"""Seconds until another worker may have what a killed one held."""
+EACH = 2
+
+
+@dataclass(slots=True)
+class Crew:
+    """`faults`: the kills of workers; add to them what was done to the storage."""
+
+    processes: Processes
+    handlers: str
+    receivers: list[Served | None] = field(default_factory=list)
+    workers: list[Served] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    kills: int = 0
+
+    def start(self) -> None:
+        """Raises ServeFailed."""
+        self.receivers += [self._receiver() for _ in range(EACH)]
+        self.workers += [self._worker() for _ in range(EACH)]
+
+    def urls(self) -> list[str]:
+        """Of the receivers that have not been killed."""
+        return [str(each.started()["url"]) for each in self.receivers if each is not None]
+
+    def kill_receiver(self, index: int) -> None:
+        """SIGKILL, and a new one in its place. Returns when that listens. Raises ServeFailed."""
+        killed, self.receivers[index] = self.receivers[index], None
+        if killed is not None:
+            killed.kill()
+            self.kills += 1
+        self.receivers[index] = self._receiver()
+
+    def kill_worker(self, index: int) -> None:
+        """SIGKILL, and a new one in its place. Returns when that works. Raises ServeFailed."""
+        killed = self.workers[index]
+        began = time.monotonic()
+        killed.kill()
+        self.kills += 1
+        self.faults.append(Fault(began, time.monotonic(), killed.pid))
+        self.workers[index] = self._worker()
+
+    def stop(self) -> list[int]:
+        """Ask all of them to end; their exit codes."""
+        return [each.terminate() for each in (*self.receivers, *self.workers) if each is not None]
+
+    def _receiver(self) -> Served:
+        return self.processes.serve("--no-worker", hooks=self.handlers)
+
+    def _worker(self) -> Served:
+        return self.processes.work("--lease", str(LEASE), "--attempts", "1000", hooks=self.handlers)

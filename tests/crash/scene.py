@@ -1,0 +1,128 @@
+"""A crew under continuous load, faults in between, and the account at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from kirimhook.backends import open_inbox
+from kirimhook.contract.samples import Sample
+from kirimhook.receiver.inbox import Stats
+from kirimhook.receiver.model import EventState
+from tests.crash import account
+from tests.crash.crew import Crew
+from tests.crash.journal import Fault, Tail
+from tests.crash.load import Load
+from tests.crash.processes import Processes
+from tests.crash.sender import contact, message, of
+from tests.crash.table import Report
+from tests.crash.waiting import SOON
+
+ROUNDS = int(os.environ.get("KIRIMHOOK_CHAOS_ROUNDS", "5"))
+SEED = os.environ.get("KIRIMHOOK_CHAOS_SEED", "")
+LOOK = 0.05
+"""Seconds between two looks at what other processes have done."""
+UNFINISHED = {EventState.WAITING, EventState.RUNNING}
+
+Kind = Callable[[str, int], Sample]
+
+
+def created(event_id: str, customer: int) -> Sample:
+    """For the handler in a thread; one ordering key a customer."""
+    return of("contact.created", event_id, customer)
+
+
+PLAIN: tuple[Kind, ...] = (contact, created)
+BOOKED: tuple[Kind, ...] = (contact, created, message, message)
+
+
+class Scene:
+    """`storage` and `fault` name it in the table; `report` takes its row of it, and what else there is to say."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        report: Report,
+        storage: str,
+        fault: str,
+        *,
+        handlers: str = "tests.crash.plain_handlers:hooks",
+        kinds: Sequence[Kind] = PLAIN,
+    ) -> None:
+        self.seed = int(SEED) if SEED else random.SystemRandom().randrange(1 << 32)
+        self.draw = random.Random(self.seed)
+        self.crew = Crew(processes, handlers)
+        self.load = Load(self.crew.urls, kinds, "event", self.draw)
+        self.kills = 0
+        """Of servers; the crew counts its own."""
+        self._names = storage, fault
+        self._processes = processes
+        self._report = report
+        self._handled = Tail(processes.journal)
+
+    async def play(self, fault: Callable[[int], Awaitable[None]]) -> None:
+        """The fault ROUNDS times under load; on return all that was sent is acknowledged, and nothing is left to do."""
+        await asyncio.to_thread(self.crew.start)
+        async with self.load:
+            await self.flows(time.monotonic())
+            for number in range(ROUNDS):
+                await fault(number)
+        await self._nothing_is_left()
+
+    async def flows(self, since: float) -> None:
+        """Wait until an event sent after `since` was acknowledged, and one of those was handled."""
+        await self.load.acks(since)
+        await until(
+            lambda: any(answer.event_id in self._handled.look() for answer in self.load.fresh(since)),
+            "the handling of a new event",
+        )
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """What is done in it can keep every worker from settling; it is over when all flows again."""
+        began = time.monotonic()
+        yield
+        await self.flows(time.monotonic())
+        self.crew.faults.append(Fault(began, time.monotonic()))
+
+    def close(self, effects: Counter[str] | None = None) -> None:
+        """End the crew, which has to end well, and check the account. Raises AssertionError for a broken promise."""
+        codes = self.crew.stop()
+        found = account.of_inbox(self._processes, effects or Counter())
+        kills = self.kills + self.crew.kills
+        row = found.row(*self._names, rounds=ROUNDS, kills=kills, acked=self.load.acked)
+        self._report(
+            row,
+            f"{self.load.cut} requests cut off, {self.load.refused} refused, {self.load.duplicates} duplicates,"
+            f" {found.handled_again()} handled again (seed {self.seed})",
+        )
+        found.check(self.load.sent, self.crew.faults)
+        assert self.load.acked == {sample.event_id for sample in self.load.sent}
+        assert set(codes) == {0}
+
+    async def _nothing_is_left(self) -> None:
+        inbox = open_inbox(self._processes.inbox)
+        await inbox.open()
+        try:
+            async with asyncio.timeout(SOON):
+                while not UNFINISHED.isdisjoint(_in_use(await inbox.stats())):  # noqa: ASYNC110  # others do it
+                    await asyncio.sleep(LOOK)
+        finally:
+            await inbox.close()
+
+
+def _in_use(stats: Stats) -> set[EventState]:
+    return {state for state, count in stats.counts.items() if count}
+
+
+async def until(holds: Callable[[], object], what: str) -> None:
+    """Look until it holds, beside all else on this loop. Raises AssertionError."""
+    end = time.monotonic() + SOON
+    while not holds():
+        assert time.monotonic() < end, f"not within {SOON:g} s: {what}"
+        await asyncio.sleep(LOOK)
