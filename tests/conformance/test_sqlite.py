@@ -5,21 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
-from kirimhook.backends import open_inbox
-from kirimhook.receiver.inbox import Capabilities, Inbox
+from kirimhook.receiver.inbox import Capabilities
 from kirimhook.testing.conformance import InboxConformance, Storage
 from kirimhook.testing.conformance.machine import check
-
-
-class OneURL(Storage):
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self._url = url
-
-    def inbox(self, **bounds: int) -> Inbox:
-        return open_inbox(self._url, clock=self.clock, **bounds)
+from tests.conformance.storages import NUMBERS, AtURL, histories
 
 
 class TestFile(InboxConformance):
@@ -27,7 +17,7 @@ class TestFile(InboxConformance):
 
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Storage:
-        return OneURL(f"sqlite:///{tmp_path}/inbox.db")
+        return AtURL(f"sqlite:///{tmp_path}/inbox.db")
 
 
 class TestMemory(InboxConformance):
@@ -35,16 +25,12 @@ class TestMemory(InboxConformance):
 
     @pytest.fixture
     def storage(self) -> Storage:
-        return OneURL("sqlite:///:memory:")
+        return AtURL("sqlite:///:memory:")
 
 
 def test_in_memory_it_shows_what_the_model_shows() -> None:
-    check(lambda: OneURL("sqlite:///:memory:"), settings(max_examples=100, stateful_step_count=50, deadline=None))
+    check(lambda: AtURL("sqlite:///:memory:"), histories(80, steps=50))
 
 
-def test_in_a_file_too_through_two_handles(tmp_path: Path) -> None:
-    files = iter(range(10**9))
-    check(
-        lambda: OneURL(f"sqlite:///{tmp_path}/{next(files)}.db"),
-        settings(max_examples=20, stateful_step_count=50, deadline=None),
-    )
+def test_in_a_file_it_does_through_two_handles(tmp_path: Path) -> None:
+    check(lambda: AtURL(f"sqlite:///{tmp_path}/{next(NUMBERS)}.db"), histories(30))

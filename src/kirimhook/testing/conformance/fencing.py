@@ -109,8 +109,11 @@ class Fencing(Suite):
         other = await bench.another()
         lost, taken = await taken_over(bench, other)
         calls: list[str] = []
-        for lease, who in ((lost, "lost"), (taken, "taken")):
-            done = settlements(lease, Done())[0]
-            assert await bench.inbox.transact(done, lambda _, who=who: calls.append(who)) is (who == "taken")
+
+        async def transacted(lease: Lease, who: str) -> bool:
+            return await bench.inbox.transact(settlements(lease, Done())[0], lambda _: calls.append(who))
+
+        assert await transacted(lost, "lost") is False
+        assert await transacted(taken, "taken") is True
         assert calls[-1] == "taken"
         assert await other.settle(settlements(taken._replace(run=taken.run[1:]), Done())) == [True]

@@ -75,7 +75,12 @@ class HandlerBroke(Exception):
 
 def check(storage: Callable[[], Storage], how: settings | None = None) -> None:
     """Play random histories, each on a new storage; raises AssertionError for one that the model does not have."""
-    run_state_machine_as_test(lambda: Machine(storage()), settings=how)  # type: ignore[no-untyped-call]
+
+    class OnNewStorage(Machine):
+        def __init__(self) -> None:
+            super().__init__(storage())
+
+    run_state_machine_as_test(OnNewStorage, settings=how)
 
 
 class Machine(RuleBasedStateMachine):
