@@ -50,7 +50,7 @@ class Waiters:
             if error is None:
                 future.set_result(value)
             else:
-                future.set_exception(_carried(error))
+                future.set_exception(carried(error))
         self._forget_resolved()
 
     def _forget_resolved(self) -> None:
@@ -69,7 +69,7 @@ class Waiters:
             self._timer = self._loop.call_at(self._bounded[0][0], self._expire)
 
 
-def _carried(error: BaseException) -> BaseException:
+def carried(error: BaseException) -> BaseException:
     """A future refuses a StopIteration, and would turn a CancelledError into a cancellation of its waiter."""
     if not isinstance(error, StopIteration | asyncio.CancelledError):
         return error
