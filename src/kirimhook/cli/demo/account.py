@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from kirimhook.backends import open_inbox
 from kirimhook.cli.demo.platform import Published
-from kirimhook.receiver.inbox import Filter
+from kirimhook.receiver.inbox import Filter, Inbox
 from kirimhook.receiver.model import EventState
 
 PAGE = 500
@@ -43,6 +39,8 @@ class Balance:
     completed_twice: int
     lost: int
     unexpected: int
+    handled_again: int | None = None
+    """Handlings beyond the first of an event, where no transaction rules them out."""
 
     @property
     def holds(self) -> bool:
@@ -54,6 +52,7 @@ class Balance:
         return clean and delivered and once and sent.replays == sent.dead and self.refused == self.forged
 
     def rows(self) -> list[tuple[str, int]]:
+        again = [] if self.handled_again is None else [("handled again after the kill", self.handled_again)]
         return [
             ("events published", self.events),
             ("published again, and told so", self.duplicates),
@@ -68,13 +67,41 @@ class Balance:
             ("completed twice", self.completed_twice),
             ("lost", self.lost),
             ("unexpected", self.unexpected),
+            *again,
         ]
 
 
-async def balance(inbox: Path, published: Published, ledger: dict[str, Any], answers: list[int]) -> Balance:
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The receiver's side: what its inbox says, and what its handlers booked."""
+
+    done: dict[bytes, list[int]]
+    """Numbers of the completed events by dedupe key: one for each, or it was stored twice."""
+    book: Counter[int]
+    """How often each was handled to the end."""
+    exactly_once: bool
+    """The book is kept in the transaction that completes an event."""
+
+    @property
+    def once(self) -> set[bytes]:
+        """Completed once: stored once, and booked as often as its inbox allows."""
+        return {key for key, numbers in self.done.items() if len(numbers) == 1 and self._is_booked(numbers[0])}
+
+    @property
+    def twice(self) -> int:
+        stored = sum(len(numbers) > 1 for numbers in self.done.values())
+        return stored + (sum(times > 1 for times in self.book.values()) if self.exactly_once else 0)
+
+    @property
+    def again(self) -> int | None:
+        return None if self.exactly_once else sum(times - 1 for times in self.book.values())
+
+    def _is_booked(self, number: int) -> bool:
+        return self.book[number] == 1 if self.exactly_once else self.book[number] >= 1
+
+
+def balance(handled: Handled, published: Published, ledger: dict[str, Any], answers: list[int]) -> Balance:
     """Settle the account, once neither side has anything left to do. `answers` are those to forgeries."""
-    done = await _done(inbox)
-    completions = _book(inbox)
     events = published.events
     return Balance(
         events=len(events),
@@ -83,10 +110,11 @@ async def balance(inbox: Path, published: Published, ledger: dict[str, Any], ans
         sent=_sent(ledger),
         forged=len(answers),
         refused=answers.count(401),
-        completed_once=sum(key in done and completions[done[key]] == 1 for key in events),
-        completed_twice=sum(times > 1 for times in completions.values()),
-        lost=len(events - done.keys()),
-        unexpected=len(done.keys() - events),
+        completed_once=len(events & handled.once),
+        completed_twice=handled.twice,
+        lost=len(events - handled.done.keys()),
+        unexpected=len(handled.done.keys() - events),
+        handled_again=handled.again,
     )
 
 
@@ -97,25 +125,14 @@ def _sent(ledger: dict[str, Any]) -> Sent:
     return Sent(balances=ledger["balances"], **counts)
 
 
-async def _done(path: Path) -> dict[bytes, int]:
-    """The number of every completed event, by dedupe key."""
-    inbox = open_inbox(f"sqlite:///{path}")
-    await inbox.open()
-    try:
-        found: dict[bytes, int] = {}
-        cursor: str | None = None
-        while True:
-            page = await inbox.list(Filter(states=frozenset({EventState.DONE})), PAGE, cursor)
-            found.update((stored.event.dedupe_key, stored.number) for stored in page.events)
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
-    finally:
-        await inbox.close()
-
-
-def _book(path: Path) -> Counter[int]:
-    """How often each event was completed, as the handlers booked it."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT event, count(*) FROM demo_book GROUP BY event")
-        return Counter(dict(rows.fetchall()))
+async def completed(inbox: Inbox) -> dict[bytes, list[int]]:
+    """The numbers of all completed events, by dedupe key."""
+    found: dict[bytes, list[int]] = {}
+    cursor: str | None = None
+    while True:
+        page = await inbox.list(Filter(states=frozenset({EventState.DONE})), PAGE, cursor)
+        for stored in page.events:
+            found.setdefault(stored.event.dedupe_key, []).append(stored.number)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found

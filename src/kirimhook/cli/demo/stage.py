@@ -1,4 +1,4 @@
-"""The demo's own place: a folder with certificates, secrets, inbox and database, and the two processes in it."""
+"""The demo's own place: a folder with certificates, secrets and database, the inbox, and the two processes at it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kirimhook.cli.demo.stores import Store
 from kirimhook.testing.devca import make_certificates
 from kirimhook.testing.served import Served, ServeFailed
 
@@ -22,11 +23,11 @@ ORGANISATION = "demo"
 class Stage:
     """The receiver can be killed and started again: on the same port, with the same inbox."""
 
-    def __init__(self, folder: Path, printed: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, store: Store, printed: Callable[[str], None]) -> None:
         self.folder = folder
+        self.store = store
         self.certificates = make_certificates(folder)
         self.secrets_file = folder / "secrets.txt"
-        self.inbox = folder / "inbox.db"
         self.database = f"sqlite:///{folder / 'sender.db'}"
         self._printed = printed
         self._receiver: Served | None = None
@@ -71,6 +72,7 @@ class Stage:
         for process in (self._receiver, self._sender):
             if process is not None:
                 process.end()
+        self.store.stop()
 
     def _command(self, *words: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "kirimhook", *words, "--database", self.database, "--json"]
@@ -84,7 +86,7 @@ class Stage:
     def _receiver_arguments(self) -> list[str]:
         certificates = self.certificates
         return [
-            *("serve", "kirimhook.cli.demo.hooks:hooks", "--inbox", f"sqlite:///{self.inbox}"),
+            *("serve", f"kirimhook.cli.demo.hooks:{self.store.hooks}", "--inbox", self.store.url),
             *("--port", str(self._port), "--admin-port", "0", "--lease", f"{LEASE:g}"),
             *("--secrets-file", str(self.secrets_file)),
             *("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)),
