@@ -23,6 +23,7 @@ class InboxSettings:
     max_waiting: int = 8192
     """Events that may wait for a commit; past it a put is refused."""
     max_waiting_bytes: int = 128 * 1024 * 1024
+    """Bytes that their bodies may have together."""
     commit_bound: float = 5.0
     """Seconds a put may wait to be durable."""
 
