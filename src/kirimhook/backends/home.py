@@ -38,7 +38,13 @@ class Home:
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` comes to, here. It goes on when its caller is cancelled. Raises what `begin` raises."""
-        return await asyncio.shield(asyncio.wrap_future(self.begin(work)))
+        begun = self.begin(work)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(begun))
+        except asyncio.CancelledError:
+            if begun.cancelled():  # by `stop`, and not its caller
+                raise InboxUnavailable("closed", "the inbox was closed meanwhile") from None
+            raise
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start `work` here, from any thread. Raises `InboxUnavailable` once closed."""

@@ -1,0 +1,15 @@
+"""The functions inside the database: what a verb does is one round trip, and each statement in it sees what was
+committed before it, the one that takes a lock first of all.
+
+They run with plans that are right for any number of rows, whatever the tables held when the plan was made: through
+indexes alone, never by a scan, a hash or a sort of a whole table. `{schema}` is the inbox's own.
+"""
+
+from __future__ import annotations
+
+from kirimhook.backends.postgres.functions.keeping import KEEPING
+from kirimhook.backends.postgres.functions.leasing import LEASING
+from kirimhook.backends.postgres.functions.putting import PUTTING
+from kirimhook.backends.postgres.functions.settling import SETTLING
+
+FUNCTIONS = PUTTING + SETTLING + LEASING + KEEPING

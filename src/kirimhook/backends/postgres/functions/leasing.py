@@ -1,0 +1,138 @@
+"""lease(…), renew(…) and work(…): settle, renew and lease in one transaction. next_due(): for who waits."""
+
+from __future__ import annotations
+
+from kirimhook.backends.postgres.functions.shape import PLANS, WORK, lock
+
+FOUND = """number bigint, attempt integer, dedupe_key bytea, event_id text, type text, source text,
+    ordering_key text, livemode boolean, problem text, delivery_id text, received_at bigint, body bytea"""
+FIRST = """
+SELECT n.number FROM {schema}.queue n
+WHERE n.lane BETWEEN q.lane AND q.lane AND num_nonnulls(n.visible_at) = 1 ORDER BY n.lane, n.number LIMIT 1"""
+"""The head of the lane of `q`. Written so that one index alone can answer it: that of lanes."""
+
+LEASE = f"""
+CREATE FUNCTION {{schema}}.lease(
+    at_now bigint, until bigint, bearing bigint, most integer, longest integer, most_bytes bigint, suspect_after integer)
+RETURNS TABLE (head bigint, suspect boolean, {FOUND}) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    due bigint[];
+    behind bigint[];
+    looked integer := most;
+    suspected bigint;
+BEGIN
+    IF EXISTS (SELECT FROM {{schema}}.control WHERE name = 'paused') THEN
+        RETURN;
+    END IF;
+    LOOP
+        SELECT array_agg(q.number ORDER BY q.visible_at, q.number) FILTER (WHERE q.first = q.number),
+               array_agg(q.number) FILTER (WHERE q.first <> q.number)
+        INTO due, behind
+        FROM (SELECT q.number, q.visible_at, CASE WHEN q.lane IS NULL THEN q.number ELSE ({FIRST}) END AS first
+              FROM {{schema}}.queue q WHERE q.visible_at <= at_now ORDER BY q.visible_at, q.number LIMIT looked) q;
+        EXIT WHEN behind IS NULL;
+        UPDATE {{schema}}.queue q SET visible_at = NULL FROM unnest(behind) AS b (number) WHERE q.number = b.number;
+        EXIT WHEN cardinality(due) >= most;
+        looked := greatest(looked, 1000);
+    END LOOP;
+    due := due[1:most];
+    SELECT q.number INTO suspected FROM unnest(due) WITH ORDINALITY AS d (number, place)
+    JOIN {{schema}}.queue q ON q.number = d.number
+    WHERE q.crashes + num_nonnulls(q.token) >= suspect_after ORDER BY d.place LIMIT 1;
+    IF suspected IS NOT NULL THEN
+        due := ARRAY[suspected];
+        longest := 1;
+    END IF;
+    RETURN QUERY
+    WITH runs AS MATERIALIZED (
+        SELECT d.place, d.number AS head, q.number, q.attempts + num_nonnulls(q.token) AS attempts
+        FROM unnest(due) WITH ORDINALITY AS d (number, place) JOIN {{schema}}.queue q ON q.number = d.number
+        UNION ALL
+        SELECT d.place, d.number, f.number, f.attempts
+        FROM unnest(due) WITH ORDINALITY AS d (number, place) JOIN {{schema}}.queue q ON q.number = d.number
+        CROSS JOIN LATERAL (
+            SELECT n.number, n.attempts FROM {{schema}}.queue n
+            WHERE n.lane BETWEEN q.lane AND q.lane AND n.number <> q.number
+            ORDER BY n.lane, n.number LIMIT longest - 1) f
+        WHERE q.lane IS NOT NULL AND longest > 1),
+    taken AS MATERIALIZED (
+        SELECT * FROM (
+            SELECT r.place, r.head, r.attempts, e.*, p.body,
+                   row_number() OVER w AS position, sum(octet_length(p.body)) OVER w AS weight
+            FROM runs r JOIN {{schema}}.events e ON e.number = r.number
+            JOIN {{schema}}.payloads p ON p.number = r.number
+            WINDOW w AS (ORDER BY r.place, r.number <> r.head, r.number)) t
+        WHERE t.position = 1 OR t.weight <= most_bytes),
+    marked AS (
+        UPDATE {{schema}}.queue q SET token = bearing, visible_at = until, attempts = t.attempts,
+            crashes = q.crashes + num_nonnulls(q.token)
+        FROM taken t WHERE t.number = t.head AND q.number = t.head)
+    SELECT t.head, suspected IS NOT NULL, t.number, t.attempts + 1, t.dedupe_key, t.event_id, t.type, t.source,
+           t.ordering_key, t.livemode, t.problem, t.delivery_id, t.received_at, t.body
+    FROM taken t ORDER BY t.position;
+END $$;
+"""
+
+RENEW = """
+CREATE FUNCTION {schema}.renew(tokens bigint[], held bigint[], untils bigint[])
+RETURNS boolean[] LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    answer boolean[];
+BEGIN
+    WITH asked AS MATERIALIZED (
+        SELECT a.place, a.token, a.until, CASE WHEN q.token = a.token OR q.lane IS NULL THEN q.number ELSE (
+            SELECT n.number FROM {schema}.queue n
+            WHERE n.lane BETWEEN q.lane AND q.lane AND num_nonnulls(n.visible_at) = 1
+            ORDER BY n.lane, n.number LIMIT 1) END AS head
+        FROM unnest(tokens, held, untils) WITH ORDINALITY AS a (token, number, until, place)
+        LEFT JOIN {schema}.queue q ON q.number = a.number),
+    found AS MATERIALIZED (
+        SELECT a.place, a.until, q.number FROM asked a
+        LEFT JOIN {schema}.queue q ON q.number = a.head AND q.token = a.token),
+    renewed AS (
+        UPDATE {schema}.queue q SET visible_at = f.until
+        FROM (SELECT number, max(until) AS until FROM found GROUP BY number) f WHERE q.number = f.number)
+    SELECT array_agg(f.number IS NOT NULL ORDER BY f.place) INTO answer FROM found f;
+    RETURN answer;
+END $$;
+"""
+
+ONE_BATCH = f"""
+CREATE FUNCTION {{schema}}.work(
+    at_now bigint,
+    tokens bigint[], settled bigint[], thens bigint[], chains integer[], kinds text[], ats bigint[], reasons text[],
+    renewed_tokens bigint[], renewed_numbers bigint[], renewed_untils bigint[],
+    until bigint, bearing bigint, most integer, longest integer, most_bytes bigint, suspect_after integer)
+RETURNS TABLE (held boolean[], renewed boolean[], head bigint, suspect boolean, {FOUND}) LANGUAGE plpgsql {PLANS} AS $$
+#variable_conflict use_column
+BEGIN
+    {lock(WORK)};
+    IF cardinality(settled) > 0 THEN
+        held := {{schema}}.settle(at_now, tokens, settled, thens, chains, kinds, ats, reasons);
+    END IF;
+    IF cardinality(renewed_tokens) > 0 THEN
+        renewed := {{schema}}.renew(renewed_tokens, renewed_numbers, renewed_untils);
+    END IF;
+    RETURN NEXT;
+    IF most > 0 THEN
+        RETURN QUERY SELECT NULL::boolean[], NULL::boolean[], l.*
+        FROM {{schema}}.lease(at_now, until, bearing, most, longest, most_bytes, suspect_after) l;
+    END IF;
+END $$;
+"""
+
+NEXT_DUE = f"""
+CREATE FUNCTION {{schema}}.next_due() RETURNS bigint LANGUAGE plpgsql {PLANS} AS $$
+BEGIN
+    IF EXISTS (SELECT FROM {{schema}}.control WHERE name = 'paused') THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT q.visible_at FROM {{schema}}.queue q
+            WHERE q.visible_at IS NOT NULL AND (q.lane IS NULL OR q.number = ({FIRST}))
+            ORDER BY q.visible_at, q.number LIMIT 1);
+END $$;
+"""
+
+LEASING = (LEASE, RENEW, ONE_BATCH, NEXT_DUE)
