@@ -25,8 +25,8 @@ NO_MESSAGE, NO_STREAM = 10037, 10059
 FULL = frozenset({10023, 10028, 10047, 10077, 10122, 10123})
 """The stream, the account or the disk has no room."""
 TOO_LARGE = frozenset({10054, 10097})
-LASTING = frozenset({NO_STREAM, 10025, 10052, 10058, 10065})
-"""No such stream, or a request that will not be better the next time."""
+SOON_OVER = frozenset({10005, 10164})
+"""Too few servers yet; another message of the subject is being stored. So is whatever has the code 503."""
 MOST_SUBJECTS = 512
 AGAIN = 0.05
 """Seconds before something is asked again."""
@@ -46,11 +46,13 @@ class OutcomeUnknown(InboxUnavailable):
 
 
 class Refused(InboxUnavailable):
-    """The servers said no. Certain: nothing was stored. `code` is JetStream's own."""
+    """The servers said no. Certain: nothing was stored. `code` is JetStream's own, 0 where there is none."""
 
-    def __init__(self, reason: str, detail: str, code: int) -> None:
+    def __init__(self, reason: str, detail: str, code: int = 0, *, temporary: bool = False) -> None:
         super().__init__(reason, detail)
         self.code = code
+        self.temporary = temporary
+        """Asking again may help."""
 
 
 class Link:
@@ -136,7 +138,7 @@ class Link:
         headers = _expecting(expected, over)
         if wire.connected and len(payload) + len(headers) > wire.max_payload:
             detail = f"{len(payload)} bytes, and the server's max_payload is {wire.max_payload}"
-            raise Refused("too_large", detail, 0)
+            raise Refused("too_large", detail)
         wire.ask(subject, payload, Ack(self._deadline(), acked), headers)
 
     async def read(self, stream: str, subject: str, seq: int, most: int, most_bytes: int) -> list[Message]:
@@ -208,7 +210,7 @@ class Link:
             try:
                 reply = await self._ask(prefix + name, payload, until)
                 if status_of(reply.headers) == 503:
-                    raise Refused("storage_unavailable", "no server answers for JetStream", 0)
+                    raise Refused("storage_unavailable", "no server answers for JetStream", temporary=True)
                 found: dict[str, Any] = json.loads(reply.data)
                 if "error" in found:
                     raise _refused(found["error"])
@@ -247,7 +249,7 @@ class Link:
                 if status == 404:
                     return None
                 if status:
-                    raise Refused("storage_unavailable", f"status {status} instead of a message", 0)
+                    raise Refused("storage_unavailable", f"status {status} instead of a message", temporary=True)
                 sequence = int(header_of(reply.headers, b"Nats-Sequence"))
                 return Message(sequence, header_of(reply.headers, b"Nats-Subject").decode(), reply.data)
             except (Refused, OutcomeUnknown) as error:
@@ -274,7 +276,7 @@ class Link:
 
     async def _again(self, error: InboxUnavailable, until: float) -> None:
         """Wait a moment; raises `error` where there is no time left, or no sense."""
-        lasting = isinstance(error, Refused) and (error.reason != "storage_unavailable" or error.code in LASTING)
+        lasting = isinstance(error, Refused) and not error.temporary
         if lasting or asyncio.get_running_loop().time() + AGAIN >= until:
             raise error
         await asyncio.sleep(AGAIN)
@@ -295,11 +297,18 @@ def outcome_of(data: bytes | None) -> int | WrongLast | InboxUnavailable:
     """What an acknowledgement says: the sequence, or what to raise. None: none came."""
     if data is None:
         return OutcomeUnknown("storage_unavailable", "not acknowledged in time")
+    try:
+        return _read_ack(data)
+    except (ValueError, KeyError, AttributeError):
+        return OutcomeUnknown("storage_unavailable", f"not an acknowledgement: {data[:100]!r}")
+
+
+def _read_ack(data: bytes) -> int | WrongLast | InboxUnavailable:
+    if not data:
+        return Refused("storage_unavailable", "no server takes messages of this stream", temporary=True)
     if b'"error"' not in data:
         start = data.find(b'"seq":') + 6
         return int(data[start : start + 20].lstrip().split(b",")[0].rstrip(b"} \n"))
-    if not data:
-        return Refused("storage_unavailable", "no server takes messages of this stream", 0)
     error = json.loads(data)["error"]
     if error.get("err_code") == WRONG_LAST:
         last = str(error.get("description", "")).rpartition(":")[2].strip()
@@ -312,7 +321,9 @@ def _refused(error: dict[str, Any]) -> Refused:
     detail = f"{error.get('description', 'refused')} ({code})"
     if code in FULL:
         return Refused("storage_full", detail, code)
-    return Refused("too_large" if code in TOO_LARGE else "storage_unavailable", detail, code)
+    if code in TOO_LARGE:
+        return Refused("too_large", detail, code)
+    return Refused("storage_unavailable", detail, code, temporary=code in SOON_OVER or error.get("code") == 503)
 
 
 def _expecting(expected: int | None, over: str) -> bytes:
