@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
-import re
-from collections.abc import Callable
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from functools import partial
 from typing import Any
 
 import pytest
 
+from kirimhook.backends.jetstream.settings import JetStreamSettings
+from kirimhook.backends.postgres.settings import PostgresSettings
+from kirimhook.backends.settings import InboxSettings
+from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.observe import LOG_EVENTS, METRICS
 from kirimhook.settings import ReceiverSettings, SenderSettings, described
+from tests.architecture.tables import Tables, found_in, write
 from tests.architecture.tree import ROOT
 
 DOCUMENT = ROOT / "docs/operating.md"
@@ -21,6 +29,39 @@ def settings(of: Any) -> str:
     usual, known = of(), described(of)
     rows = [f"| `{name}` | {getattr(usual, name)} | {about.about} |" for name, (_, about) in known.items()]
     return "\n".join(["| Setting | Default | |", "|---|---|---|", *rows])
+
+
+def attributes(of: type[Any]) -> dict[str, str]:
+    """What is written under each attribute of a class, on one line."""
+    [body] = (
+        node.body
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(of))))
+        if isinstance(node, ast.ClassDef)
+    )
+    return dict(_attributes(body))
+
+
+def _attributes(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            told = ast.literal_eval(following.value) if isinstance(following, ast.Expr) else ""
+            yield node.target.id, " ".join(told.split())
+
+
+def inbox_options(of: type[Any], without: tuple[str, ...] = ()) -> str:
+    """What a URL can say that has a default, or that must be said: all but `without`, which the rest of it says."""
+    about = attributes(of)
+    rows = [
+        f"| `{field.name}` | {_usual(field.default)} | {about[field.name]} |"
+        for field in fields(of)
+        if field.name in about and field.name not in without
+    ]
+    return "\n".join(["| Option | Default | |", "|---|---|---|", *rows])
+
+
+def _usual(value: object) -> str:
+    """As a URL says it."""
+    return "" if value is MISSING else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def log_events() -> str:
@@ -39,31 +80,22 @@ def metrics() -> str:
     return "\n".join(["| Metric | Kind | |", "|---|---|---|", *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {
+TABLES: Tables = {
     "settings": partial(settings, ReceiverSettings),
     "sender settings": partial(settings, SenderSettings),
+    "inbox options": partial(inbox_options, InboxSettings),
+    "sqlite options": partial(inbox_options, SQLiteSettings, ("path",)),
+    "postgresql options": partial(inbox_options, PostgresSettings, ("dsn",)),
+    "nats options": partial(inbox_options, JetStreamSettings, ("servers", "name")),
     "log events": log_events,
     "metrics": metrics,
 }
 
 
-def pattern(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
-
-
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_what_the_code_says(name: str) -> None:
-    found = pattern(name).search(DOCUMENT.read_text())
-    assert found is not None
-    assert found[0].strip() == TABLES[name]()
-
-
-def _replaced(table: str, _: re.Match[str]) -> str:
-    return table + "\n"
+    assert found_in(DOCUMENT, name) == TABLES[name]()
 
 
 if __name__ == "__main__":
-    text = DOCUMENT.read_text()
-    for name, table in TABLES.items():
-        text = pattern(name).sub(partial(_replaced, table()), text, count=1)
-    DOCUMENT.write_text(text)
+    write(DOCUMENT, TABLES)

@@ -26,6 +26,7 @@ class PostgresSettings(InboxSettings):
     transactions: int = 8
     """Handlers that can be inside a transaction at a time; each has a connection."""
     connect_timeout: float = 3.0
+    """How long to wait for a new connection."""
     timeout: float = 10.0
     """How long to wait for the answer to a put, a lease or a settlement."""
     read_timeout: float = 60.0
