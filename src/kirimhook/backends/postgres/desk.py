@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from kirimhook.backends.postgres import settling
@@ -94,8 +94,8 @@ class Desk:
                 self._fail(waiting + [wish.answer for wish in renews] + [wish.answer for wish in takes[:1]], error)
                 continue
             self._outage.ends()
-            _tell(settles, [len(wish.settlements) for wish in settles], held)
-            _tell(renews, [len(wish.heads) for wish in renews], renewed)
+            _tell([(wish.answer, len(wish.settlements)) for wish in settles], held)
+            _tell([(wish.answer, len(wish.heads)) for wish in renews], renewed)
             if take is not None and not take.answer.done():
                 take.answer.set_result(leases)
             if settles:
@@ -146,9 +146,10 @@ def _leases(token: int, rows: Iterable[Any]) -> list[Lease]:
     return leases
 
 
-def _tell(wishes: Sequence[Settle] | Sequence[Renew], sizes: Sequence[int], results: Sequence[bool]) -> None:
-    start = 0
-    for wish, size in zip(wishes, sizes, strict=True):
-        if not wish.answer.done():
-            wish.answer.set_result(list(results[start : start + size]))
-        start += size
+def _tell(answers: Iterable[tuple[asyncio.Future[list[bool]], int]], results: Sequence[bool]) -> None:
+    """Each with so many of the results."""
+    given = iter(results)
+    for answer, size in answers:
+        own = list(islice(given, size))
+        if not answer.done():
+            answer.set_result(own)

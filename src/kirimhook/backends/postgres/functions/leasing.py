@@ -13,7 +13,8 @@ WHERE n.lane BETWEEN q.lane AND q.lane AND num_nonnulls(n.visible_at) = 1 ORDER 
 
 LEASE = f"""
 CREATE FUNCTION {{schema}}.lease(
-    at_now bigint, until bigint, bearing bigint, most integer, longest integer, most_bytes bigint, suspect_after integer)
+    at_now bigint, until bigint, bearing bigint, most integer, longest integer, most_bytes bigint,
+    suspect_after integer)
 RETURNS TABLE (head bigint, suspect boolean, {FOUND}) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
