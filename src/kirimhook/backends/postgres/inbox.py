@@ -76,7 +76,7 @@ class PostgresInbox:
 
     async def renew(self, heads: Sequence[tuple[int, int]], seconds: float) -> list[bool]:
         session = self._opened()
-        return await session.home.run(session.desk.renew(heads, seconds)) if heads else []
+        return await session.home.run(session.desk.renew(heads, seconds))  # also of none: it shows whether one can
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         session = self._opened()
