@@ -1,0 +1,183 @@
+"""What an operator asks: one event, lists, counts.
+
+JetStream has no index by state or type: a filter is a walk, over as little as its states and numbers allow. What is
+unfinished is in the journal's state, what is parked, unhandled or skipped in a stream of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from kirimhook.backends.jetstream.aside import decode as decode_aside
+from kirimhook.backends.jetstream.aside import number_in
+from kirimhook.backends.jetstream.desks import Desks
+from kirimhook.backends.jetstream.filters import means, read_cursor, write_cursor
+from kirimhook.backends.jetstream.link import Message
+from kirimhook.backends.jetstream.place import Place
+from kirimhook.backends.jetstream.standing import Found, Standing
+from kirimhook.receiver.inbox import Filter, Page, Stats
+from kirimhook.receiver.model import FINISHED, EventState, StoredEvent
+
+WINDOW = 256
+"""Sequences of the stream that are looked at together."""
+MOST_BYTES = 8 * 1024 * 1024
+"""Of one read."""
+HEAVY = 16 * 1024
+"""Bytes of a message from which on a walk keeps its body no longer than it must."""
+NOTABLE = FINISHED - {EventState.DONE}
+"""Kept aside."""
+
+
+class Looking:
+    """Of one handle."""
+
+    def __init__(self, place: Place, desks: Desks) -> None:
+        self._link = place.link
+        self._names = place.names
+        self._now = place.now
+        self._desks = desks
+        self._standing = Standing(place, desks)
+
+    async def get(self, number: int) -> StoredEvent | None:
+        await self._desks.look()
+        found = await self._standing.of(await self._get([number]))
+        return found[0].stored if found else None
+
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        """Upwards; fewer than `limit` where bodies are large."""
+        await self._desks.look()
+        _, last = await self._span()
+        while after < last:
+            messages = await self._read(after + 1, limit)
+            if not messages:
+                return []
+            if found := await self._standing.of(messages):
+                return [one.stored for one in found]
+            after = messages[-1].sequence
+        return []
+
+    async def page(self, where: Filter, limit: int, cursor: str | None) -> Page:
+        """Downwards. Raises ValueError for a foreign cursor."""
+        below = None if cursor is None else read_cursor(where, cursor)
+        found: list[StoredEvent] = []
+        async for one in self.walk(where, below=below):
+            found.append(one.stored)
+            if len(found) > limit:
+                break
+        following = write_cursor(where, found[limit - 1].number) if len(found) > limit else None
+        return Page(await self._whole(found[:limit]), following)
+
+    async def count(self, where: Filter) -> int:
+        if where == Filter(states=where.states):
+            counts = (await self.stats()).counts
+            return sum(counts[state] for state in where.states or counts)
+        return len([True async for _ in self.walk(where)])
+
+    async def walk(self, where: Filter, below: int | None = None) -> AsyncIterator[Found]:
+        """All events that are meant, downwards; large bodies are missing."""
+        await self._desks.look()
+        first, last = await self._span()
+        top = last + 1 if below is None else min(below, last + 1)
+        async for messages in self._windows(where, first, top):
+            for one in reversed(await self._standing.of(messages)):
+                if means(where, one.stored):
+                    yield one
+
+    async def _windows(self, where: Filter, first: int, top: int) -> AsyncIterator[list[Message]]:
+        """What may be meant, in [first, top): windows downwards, each upwards."""
+        if where.numbers:
+            numbers: Sequence[int] = sorted(set(where.numbers))
+        elif where.states and where.states <= NOTABLE:
+            numbers = await self._notable(where.states)
+        elif where.states and not where.states & FINISHED:
+            noted = min(desk.state.noted for desk in self._desks.all)
+            async for window in self._down(max(first, noted + 1), top):
+                yield window
+            numbers = sorted(n for desk in self._desks.all for n in desk.state.entries if n <= noted)
+        else:
+            async for window in self._down(first, top):
+                yield window
+            return
+        numbers = [number for number in numbers if first <= number < top]
+        for end in range(len(numbers), 0, -WINDOW):
+            yield [_light(one) for one in await self._get(numbers[max(0, end - WINDOW) : end])]
+
+    async def _down(self, first: int, top: int) -> AsyncIterator[list[Message]]:
+        while top > first:
+            bottom = max(first, top - WINDOW)
+            window: list[Message] = []
+            at = bottom
+            while at < top and (messages := await self._read(at, WINDOW)):
+                window += [_light(one) for one in messages if one.sequence < top]
+                at = messages[-1].sequence + 1
+            if window:
+                yield window
+            top = bottom
+
+    async def _notable(self, states: frozenset[EventState]) -> list[int]:
+        """Numbers of what is aside in these states, or soon will be."""
+        found: set[int] = set()
+        at = 1
+        names = self._names
+        while messages := await self._link.read(names.aside, names.all_aside(), at, WINDOW, MOST_BYTES):
+            for message in messages:
+                number = number_in(message.subject)
+                ended = decode_aside(number, message.payload).ended
+                if ended is not None and ended.state in states:
+                    found.add(number)
+            at = messages[-1].sequence + 1
+        for desk in self._desks.all:
+            found.update(number for number, due in desk.state.aside_due.items() if due.ended is not None)
+            found.update(fresh.number for fresh in desk.ahead.fresh if fresh.adopted and fresh.adopted.state in states)
+        return sorted(found)
+
+    async def _get(self, numbers: Sequence[int]) -> list[Message]:
+        found = await asyncio.gather(*(self._link.get(self._names.events, number) for number in numbers if number > 0))
+        return [message for message in found if message is not None]
+
+    async def _read(self, start: int, most: int) -> list[Message]:
+        return await self._link.read(self._names.events, self._names.all_events(), start, most, MOST_BYTES)
+
+    async def _whole(self, found: list[StoredEvent]) -> list[StoredEvent]:
+        """With the bodies that a walk left out."""
+        light = [one.number for one in found if not one.event.body]
+        whole = {one.stored.number: one.stored.event for one in await self._standing.of(await self._get(light))}
+        return [replace(one, event=whole.get(one.number, one.event)) for one in found]
+
+    async def _span(self) -> tuple[int, int]:
+        """First and last sequence of the events' stream."""
+        state = (await self._link.info(self._names.events))["state"]
+        return int(state["first_seq"]), int(state["last_seq"])
+
+    async def stats(self) -> Stats:
+        """What is not noted yet is counted as waiting by what the stream has beyond all that is."""
+        await self._desks.look()
+        names, now = self._names, self._now()
+        streams = (names.events, names.journal, names.aside)
+        infos = [info["state"] for info in await asyncio.gather(*map(self._link.info, streams))]
+        states = [desk.state for desk in self._desks.all]
+        counts = {state: sum(one.tally[state] for one in states) for state in sorted(FINISHED)}
+        known = sum(counts.values()) + sum(len(one.removal_due) for one in states)
+        running = sum(one.running(now) for one in states)
+        counts[EventState.RUNNING] = running
+        counts[EventState.WAITING] = max(0, int(infos[0]["messages"]) - known - running)
+        paused = any(one.paused for one in states)
+        return Stats(counts, paused, await self._oldest_waiting(), sum(int(info["bytes"]) for info in infos))
+
+    async def _oldest_waiting(self) -> int | None:
+        """When the unfinished event with the lowest number arrived (ms)."""
+        lowest: list[int] = []
+        for desk in self._desks.all:
+            fresh = (one.number for one in desk.ahead.fresh if not (one.adopted and one.adopted.state in FINISHED))
+            lowest += [one for one in (desk.state.lowest(), next(fresh, None)) if one is not None]
+        found = await self._standing.of(await self._get([min(lowest)])) if lowest else []
+        return found[0].stored.event.received_at if found else None
+
+
+def _light(message: Message) -> Message:
+    """Without its body, where that is large."""
+    if len(message.payload) < HEAVY:
+        return message
+    return message._replace(payload=message.payload[: message.payload.find(b"\n") + 1])
