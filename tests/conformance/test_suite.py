@@ -10,7 +10,7 @@ from hypothesis import Phase, settings
 
 from kirimhook.backends.sqlite.inbox import SQLiteInbox
 from kirimhook.backends.sqlite.settings import SQLiteSettings
-from kirimhook.receiver.inbox import Capabilities, Inbox, Purged
+from kirimhook.receiver.inbox import Capabilities, Inbox
 from kirimhook.receiver.model import EventState, InboundEvent, Lease, Parked, Receipt, RetryAt, Settlement, StoredEvent
 from kirimhook.testing.conformance import InboxConformance, Storage
 from kirimhook.testing.conformance.machine import check
@@ -83,11 +83,6 @@ class TellsAllDuplicatesAlike(SQLiteInbox):
         return [Receipt.DUPLICATE if one is Receipt.DUPLICATE_PARKED else one for one in receipts]
 
 
-class HidesWhatItPurged(SQLiteInbox):
-    async def purge(self, limit: int) -> Purged:
-        return (await super().purge(limit))._replace(records=0)
-
-
 WRONG = [
     HandlesAgain,
     ForgetsAttempts,
@@ -95,7 +90,6 @@ WRONG = [
     LosesTheOrder,
     IsLate,
     TellsAllDuplicatesAlike,
-    HidesWhatItPurged,
 ]
 
 
