@@ -35,13 +35,13 @@ BEGIN
         FROM (SELECT *, NOT is_known OR (lag(lane) OVER (PARTITION BY chain ORDER BY place) = lane) IS NOT TRUE
                         AS is_cut FROM asked) a),
     judged AS MATERIALIZED (
-        SELECT *, is_known AND bool_or(bears) OVER w AS held, max(visible_at) FILTER (WHERE bears) OVER w AS until,
-               lead(number) OVER (PARTITION BY chain, stretch ORDER BY place) IS NOT NULL AS goes_on
-        FROM linked WINDOW w AS (PARTITION BY chain, stretch ORDER BY place)),
-    ended AS MATERIALIZED (
-        SELECT j.*, t.number AS taker FROM judged j
-        LEFT JOIN {{schema}}.queue t ON t.number = j.next AND t.lane = j.lane AND NOT j.goes_on
-        WHERE j.held AND j.kind IN {ENDS}),
+        SELECT l.*, l.held AND l.kind IN {ENDS} AS has_ended, l.held AND l.kind NOT IN {ENDS} AS is_delayed,
+               CASE WHEN l.held AND NOT l.goes_on AND l.lane IS NOT NULL AND l.kind IN {ENDS} THEN (
+                   SELECT t.number FROM {{schema}}.queue t WHERE t.number = l.next AND t.lane + 0 = l.lane) END AS taker
+        FROM (SELECT *, is_known AND bool_or(bears) OVER w AS held, max(visible_at) FILTER (WHERE bears) OVER w AS until,
+                     lead(number) OVER (PARTITION BY chain, stretch ORDER BY place) IS NOT NULL AS goes_on
+              FROM linked WINDOW w AS (PARTITION BY chain, stretch ORDER BY place)) l),
+    ended AS (SELECT * FROM judged WHERE has_ended),
     gone AS (DELETE FROM {{schema}}.queue q USING ended e WHERE q.number = e.number),
     finished AS (
         INSERT INTO {{schema}}.finished (number, state, at, attempts, reason)
@@ -55,18 +55,16 @@ BEGIN
             attempts = j.attempts + (j.kind = 'retry')::integer,
             crashes = CASE WHEN j.kind = 'released' THEN j.crashes ELSE 0 END,
             reason = CASE WHEN j.kind = 'retry' THEN j.reason ELSE j.kept END
-        FROM judged j WHERE q.number = j.number AND j.held AND j.kind NOT IN {ENDS}),
+        FROM judged j WHERE q.number = j.number AND j.is_delayed),
     carried AS (
         UPDATE {{schema}}.queue q SET token = e.token, visible_at = e.until
-        FROM ended e WHERE q.number = e.taker)
-    SELECT array_agg(j.held ORDER BY j.place),
-           array_agg(j.lane) FILTER (WHERE j.held AND j.kind IN {ENDS} AND NOT j.goes_on AND e.taker IS NULL
-                                     AND j.lane IS NOT NULL),
-           array_agg(j.lane) FILTER (WHERE e.taker IS NOT NULL OR j.held AND j.kind NOT IN {ENDS}),
-           array_agg(coalesce(e.taker, j.number))
-               FILTER (WHERE e.taker IS NOT NULL OR j.held AND j.kind NOT IN {ENDS})
+        FROM judged e WHERE q.number = e.taker AND e.taker IS NOT NULL)
+    SELECT array_agg(held ORDER BY place),
+           array_agg(lane) FILTER (WHERE has_ended AND NOT goes_on AND taker IS NULL AND lane IS NOT NULL),
+           array_agg(lane) FILTER (WHERE taker IS NOT NULL OR is_delayed),
+           array_agg(coalesce(taker, number)) FILTER (WHERE taker IS NOT NULL OR is_delayed)
     INTO answer, freed, kept_lanes, kept_numbers
-    FROM judged j LEFT JOIN ended e ON e.place = j.place;
+    FROM judged;
     IF kept_lanes IS NOT NULL THEN  -- whoever has the lane's lease is its head, so nothing before it is due
         UPDATE {{schema}}.queue q SET visible_at = NULL
         FROM unnest(kept_lanes, kept_numbers) AS k (lane, number)
