@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
+from kirimhook.testing.nats import nats_cluster
 from kirimhook.testing.postgres import postgres_server
+from kirimhook.testing.requests import TEST_SECRET, signed_request
 from kirimhook.testing.served import Served
 from tests.architecture.tree import ROOT
 
@@ -129,3 +133,52 @@ def test_a_sender_on_postgresql_starts_as_shown(folder: Path) -> None:
             assert served.started()["processes"] == 4
             assert served.terminate() == 0
     assert (folder / "kirimhook.key").stat().st_mode & 0o777 == 0o600
+
+
+def past_one_machine(**places: str) -> list[list[str]]:
+    """The commands that the README shows of it, each as words, on these inboxes instead of its own."""
+    shown = "\n".join(block for block in blocks("sh") if "kirimhook inbox copy" in block)
+    for place, url in places.items():
+        shown = shown.replace(SHOWN[place], url)
+    return [shlex.split(line, comments=True) for line in shown.splitlines() if line]
+
+
+SHOWN = {
+    "with_replicas": "nats://n1,n2,n3/kirim?replicas=3",
+    "nats": "nats://n1,n2,n3/kirim",
+    "postgresql": "postgresql://kirim@db/kirim",
+}
+
+
+def test_past_one_machine_every_command_works_as_shown(folder: Path) -> None:
+    """On SQLite something is received and handled; then it moves to PostgreSQL, and on to NATS, and serves there."""
+    secret = {"KIRIM_WEBHOOK_SECRETS": TEST_SECRET.reveal()}
+    with postgres_server() as server, nats_cluster(3) as cluster:
+        nats = cluster.url("kirim")
+        commands = past_one_machine(with_replicas=nats, nats=nats, postgresql=server.url())
+        assert [words[1] for words in commands] == ["migrate", "inbox", "serve", "work", "migrate", "inbox", "serve"]
+        with Served(["serve", "receiver:hooks", *ANY_PORT], folder=folder, environment=secret) as served:
+            assert trigger(served) == "ok"
+            assert served.terminate() == 0
+        for words in commands:
+            if words[1] not in ("serve", "work"):
+                done = run(folder, "-m", *words)
+                assert done.returncode == 0, done.stderr
+                assert words[1] == "migrate" or done.stdout.startswith("1 copied, 0 were there already")
+                continue
+            ports = ["--admin-port", "0"] if words[1] == "work" else ANY_PORT
+            with Served([*words[1:], *ports], folder=folder, environment=secret) as served:
+                served.started()
+                assert words[1] == "work" or trigger(served) == "duplicate-ack"
+                assert served.terminate() == 0
+
+
+ANY_PORT = ["--port", "0", "--admin-port", "0"]
+
+
+def trigger(served: Served) -> str:
+    """The answer to the one event that this test sends."""
+    request = signed_request("message.received.text")
+    url = str(served.started()["url"])
+    with urlopen(Request(url, request.body, request.headers), timeout=30) as answer:
+        return str(answer.read().decode())
