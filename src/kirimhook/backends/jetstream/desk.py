@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from kirimhook.backends.jetstream.ahead import MOST_BYTES, Ahead
@@ -275,22 +276,28 @@ class Desk:
 
     # -- what there is to lease
 
-    def available(self, now: int, most: int) -> int:
-        """Runs that a lease would find, as far as is known here, counted up to `most`."""
+    def runs(self, now: int) -> Iterator[tuple[int, int]]:
+        """Those that a lease would find, as far as is known here: since when each is due, and the number of its head,
+        in order. Nothing may change meanwhile."""
         if self.state.paused:
-            return 0
-        found = self.state.due_count(now, most)
-        seen: set[int] = set()
-        for fresh in self.ahead.fresh:
-            if found >= most:
-                break
-            if fresh.lane is None or (fresh.lane not in seen and not self.state.is_busy(fresh.lane)):
-                found += 1
-                if fresh.lane is not None:
-                    seen.add(fresh.lane)
+            return
+        found = False
+        for head in heapq.merge(self.state.due_heads(now), self._fresh_runs(now)):
+            found = True
+            yield head
         if not found and self.ahead.is_full and len(self.state.entries) < MOST_UNFINISHED:
-            return 1  # behind others, all of them: a lease notes them, and there is room for what comes after
-        return found
+            yield now, 0  # all are behind others: a lease notes them, and there is room for what comes after
+
+    def _fresh_runs(self, now: int) -> Iterator[tuple[int, int]]:
+        seen: set[int] = set()
+        for number, lane, at, adopted in self.ahead.fresh:
+            if lane is not None:
+                if lane in seen or self.state.is_busy(lane):
+                    continue
+                seen.add(lane)
+            due = at if adopted is None or adopted.due is None else adopted.due
+            if due <= now or adopted is None:
+                yield due, number
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from kirimhook.backends.jetstream.ahead import MOST, PAGE
@@ -39,7 +42,6 @@ class Desks:
         self.all = [Desk(place, partition, self._unheard) for partition in range(place.partitions)]
         for desk in self.all:
             desk.changed = changed
-        self._turn = secrets.randbelow(place.partitions)
         self._looking = asyncio.Lock()
         self._begun = self._looked = 0
         self._journal: tuple[int, int] | None = None
@@ -111,7 +113,7 @@ class Desks:
     def is_due(self) -> bool:
         """Something may be leased, as far as is known."""
         now = self._place.now()
-        return any(desk.available(now, 1) for desk in self.all)
+        return any(True for desk in self.all for _ in desk.runs(now))
 
     # -- lease
 
@@ -140,42 +142,29 @@ class Desks:
         now = self._place.now()
         found = 0
         for desk in self.all:
-            found += desk.available(now, most - found)
+            found += _length(islice(desk.runs(now), most - found))
             if found >= most:
                 break
         return found
 
-    def _shares(self, wanted: int) -> list[tuple[Desk, int]]:
-        """Whom to ask for how much. A suspect that is due is asked for by itself."""
+    def _shares(self, wanted: int) -> dict[Desk, int]:
+        """Whom to ask for how much, by what has been due for longest. A suspect that is due is asked for by itself."""
         now = self._place.now()
-        desks = self._in_turn()
-        for desk in desks:
+        for desk in self.all:
             if not desk.state.paused and desk.state.has_suspect(now):
-                return [(desk, wanted)]
-        counts = {desk: count for desk in desks if (count := desk.available(now, wanted))}
-        shares = dict.fromkeys(counts, 0)
-        while wanted > 0 and counts:
-            fair = max(1, wanted // len(counts))
-            for desk, count in list(counts.items()):
-                part = min(fair, count, wanted)
-                shares[desk] += part
-                wanted -= part
-                counts[desk] -= part
-                if not counts[desk]:
-                    del counts[desk]
-        return [(desk, share) for desk, share in shares.items() if share]
-
-    def _in_turn(self) -> list[Desk]:
-        """Each is the first one in its turn; those where others are at work come last."""
-        self._turn = (self._turn + 1) % len(self.all)
-        desks = self.all[self._turn :] + self.all[: self._turn]
+                return {desk: wanted}
         horizon = self._loop.time() - AWAY
-        return sorted(desks, key=lambda desk: desk.others_at > horizon)
+        alone = [desk for desk in self.all if desk.others_at <= horizon]
+        shares = _oldest(alone, wanted, now)
+        if (left := wanted - sum(shares.values())) > 0:
+            shares |= _oldest([desk for desk in self.all if desk not in alone], left, now)
+        return shares
 
-    async def _take(self, shares: list[tuple[Desk, int]], until: int, token: int) -> list[Lease]:
+    async def _take(self, shares: dict[Desk, int], until: int, token: int) -> list[Lease]:
         room = MOST_BYTES // len(shares)
         results = await asyncio.gather(
-            *(self._take_from(desk, share, until, token, room) for desk, share in shares), return_exceptions=True
+            *(self._take_from(desk, share, until, token, room) for desk, share in shares.items()),
+            return_exceptions=True,
         )
         found = [lease for result in results if not isinstance(result, BaseException) for lease in result]
         errors = [result for result in results if isinstance(result, BaseException)]
@@ -262,7 +251,7 @@ class Desks:
 
     async def probe(self) -> None:
         """Write something that says nothing. Raises `InboxUnavailable`."""
-        await self.all[self._turn].do(nothing, forced=True)
+        await self.all[0].do(nothing, forced=True)
 
     def _by_desk(self, numbers: Iterable[tuple[int, int]]) -> dict[Desk, list[int]]:
         """By who has the unfinished event of that number: the places. Of no use to anybody: in none."""
@@ -285,6 +274,21 @@ class Desks:
 
     async def rest(self) -> None:
         await _each(desk.rest() for desk in self.all)
+
+
+def _oldest(desks: Sequence[Desk], wanted: int, now: int) -> dict[Desk, int]:
+    """How many of the `wanted` oldest runs each has."""
+    heads = heapq.merge(*(_runs(desk, now) for desk in desks))
+    by_partition = {desk.partition: desk for desk in desks}
+    return Counter(by_partition[partition] for _, _, partition in islice(heads, wanted))
+
+
+def _runs(desk: Desk, now: int) -> Iterator[tuple[int, int, int]]:
+    return ((due, number, desk.partition) for due, number in desk.runs(now))
+
+
+def _length(items: Iterable[object]) -> int:
+    return sum(1 for _ in items)
 
 
 def _lease(taken: Taken, events: Mapping[int, InboundEvent]) -> Lease | None:
