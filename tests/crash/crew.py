@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kirimhook.testing.served import Served
 from tests.crash.journal import Fault
@@ -14,13 +15,18 @@ LEASE = 3
 EACH = 2
 
 
+class Receiver(NamedTuple):
+    served: Served
+    url: str
+
+
 @dataclass(slots=True)
 class Crew:
     """`faults`: the kills of workers; add to them what was done to the storage."""
 
     processes: Processes
     handlers: str
-    receivers: list[Served | None] = field(default_factory=list)
+    receivers: list[Receiver | None] = field(default_factory=list)
     workers: list[Served] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     kills: int = 0
@@ -32,13 +38,13 @@ class Crew:
 
     def urls(self) -> list[str]:
         """Of the receivers that have not been killed."""
-        return [str(each.started()["url"]) for each in self.receivers if each is not None]
+        return [each.url for each in self.receivers if each is not None]
 
     def kill_receiver(self, index: int) -> None:
         """SIGKILL, and a new one in its place. Returns when that listens. Raises ServeFailed."""
         killed, self.receivers[index] = self.receivers[index], None
         if killed is not None:
-            killed.kill()
+            killed.served.kill()
             self.kills += 1
         self.receivers[index] = self._receiver()
 
@@ -53,10 +59,12 @@ class Crew:
 
     def stop(self) -> list[int]:
         """Ask all of them to end; their exit codes."""
-        return [each.terminate() for each in (*self.receivers, *self.workers) if each is not None]
+        receivers = [each.served for each in self.receivers if each is not None]
+        return [each.terminate() for each in (*receivers, *self.workers)]
 
-    def _receiver(self) -> Served:
-        return self.processes.serve("--no-worker", hooks=self.handlers)
+    def _receiver(self) -> Receiver:
+        served = self.processes.serve("--no-worker", hooks=self.handlers)
+        return Receiver(served, str(served.started()["url"]))
 
     def _worker(self) -> Served:
         return self.processes.work("--lease", str(LEASE), "--attempts", "1000", hooks=self.handlers)

@@ -15,7 +15,7 @@ from kirimhook.contract.samples import Sample
 from kirimhook.receiver.inbox import Stats
 from kirimhook.receiver.model import EventState
 from tests.crash import account
-from tests.crash.crew import Crew
+from tests.crash.crew import EACH, Crew
 from tests.crash.journal import Fault, Tail
 from tests.crash.load import Load
 from tests.crash.processes import Processes
@@ -27,6 +27,8 @@ ROUNDS = int(os.environ.get("KIRIMHOOK_CHAOS_ROUNDS", "5"))
 SEED = os.environ.get("KIRIMHOOK_CHAOS_SEED", "")
 LOOK = 0.05
 """Seconds between two looks at what other processes have done."""
+ANY_MOMENT = 0.05
+"""Seconds."""
 UNFINISHED = {EventState.WAITING, EventState.RUNNING}
 
 Kind = Callable[[str, int], Sample]
@@ -53,7 +55,9 @@ class Scene:
         *,
         handlers: str = "tests.crash.plain_handlers:hooks",
         kinds: Sequence[Kind] = PLAIN,
+        effects: Callable[[], Counter[str]] = Counter,
     ) -> None:
+        """`effects`: those that transactional handlers left, by event id, at the end."""
         self.seed = int(SEED) if SEED else random.SystemRandom().randrange(1 << 32)
         self.draw = random.Random(self.seed)
         self.crew = Crew(processes, handlers)
@@ -63,6 +67,7 @@ class Scene:
         self._names = storage, fault
         self._processes = processes
         self._report = report
+        self._effects = effects
         self._handled = Tail(processes.journal)
 
     async def play(self, fault: Callable[[int], Awaitable[None]]) -> None:
@@ -90,10 +95,10 @@ class Scene:
         await self.flows(time.monotonic())
         self.crew.faults.append(Fault(began, time.monotonic()))
 
-    def close(self, effects: Counter[str] | None = None) -> None:
+    def close(self) -> None:
         """End the crew, which has to end well, and check the account. Raises AssertionError for a broken promise."""
         codes = self.crew.stop()
-        found = account.of_inbox(self._processes, effects or Counter())
+        found = account.of_inbox(self._processes, self._effects())
         kills = self.kills + self.crew.kills
         row = found.row(*self._names, rounds=ROUNDS, kills=kills, acked=self.load.acked)
         self._report(
@@ -126,3 +131,13 @@ async def until(holds: Callable[[], object], what: str) -> None:
     while not holds():
         assert time.monotonic() < end, f"not within {SOON:g} s: {what}"
         await asyncio.sleep(LOOK)
+
+
+async def kill_at_random(scene: Scene, _: int) -> None:
+    """One receiver and one worker, at a moment that nobody chose; and new ones in their place."""
+    await scene.load.answered(scene.draw.randrange(1, 200))
+    await asyncio.sleep(scene.draw.uniform(0, ANY_MOMENT))
+    await asyncio.gather(
+        asyncio.to_thread(scene.crew.kill_receiver, scene.draw.randrange(EACH)),
+        asyncio.to_thread(scene.crew.kill_worker, scene.draw.randrange(EACH)),
+    )

@@ -10,32 +10,15 @@ KIRIMHOOK_CHAOS_SEED takes the seed that a run printed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from functools import partial
 
-from tests.crash.crew import EACH
 from tests.crash.processes import Processes
-from tests.crash.scene import Scene
+from tests.crash.scene import Scene, kill_at_random
 from tests.crash.table import Report
-
-ANY_MOMENT = 0.05
-"""Seconds."""
-
-
-def kill_at_random(scene: Scene) -> Callable[[int], Awaitable[None]]:
-    async def fault(_: int) -> None:
-        await scene.load.answered(scene.draw.randrange(1, 200))
-        await asyncio.sleep(scene.draw.uniform(0, ANY_MOMENT))
-        index = scene.draw.randrange(EACH)
-        await asyncio.gather(
-            asyncio.to_thread(scene.crew.kill_receiver, index),
-            asyncio.to_thread(scene.crew.kill_worker, scene.draw.randrange(EACH)),
-        )
-
-    return fault
 
 
 def test_on_sqlite(processes: Processes, report: Report) -> None:
     scene = Scene(processes, report, "SQLite", "SIGKILL of receivers and workers")
-    asyncio.run(scene.play(kill_at_random(scene)))
+    asyncio.run(scene.play(partial(kill_at_random, scene)))
     scene.close()
     assert scene.load.cut > 0, "no kill met a request on its way: nothing was tried"
