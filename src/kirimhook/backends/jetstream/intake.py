@@ -196,9 +196,9 @@ class Intake:
         """False where it cannot be found out: a duplicate it is all the same."""
         try:
             found = await self._link.last(self._names.aside, f"{self._names.name}.as.*.{number}")
-        except InboxUnavailable:
+            return found is not None and self._is_parked(found.payload)
+        except (InboxUnavailable, ValueError):
             return False
-        return found is not None and self._is_parked(found.payload)
 
     def _told(self, claim: Claim, outcome: Outcome) -> None:
         self._events -= 1

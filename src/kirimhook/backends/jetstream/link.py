@@ -1,7 +1,7 @@
 """What a JetStream inbox asks of the servers: store with an expectation, read, remove.
 
-What is safe to ask again is asked again until `commit_bound`: a leader that changes, or a server that goes, costs
-time. Storing is not asked again once its outcome is unknown.
+What is safe to ask again is asked again for as long as `patience` says: a leader that changes, or a server that goes,
+costs time. Storing is not asked again once its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Link:
             wire.on_hint = self._hinted
             wire.start()
             self._wire = wire
-        await self._wire.ready(self._patience())
+        await self._wire.ready(asyncio.get_running_loop().time() + self._settings.commit_bound)
 
     async def close(self) -> None:
         """Everything that waits gets `InboxUnavailable`."""
@@ -287,7 +287,7 @@ class Link:
         return self._wire
 
     def _patience(self) -> float:
-        return asyncio.get_running_loop().time() + self._settings.commit_bound
+        return asyncio.get_running_loop().time() + self._settings.patience
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._settings.timeout

@@ -30,7 +30,7 @@ async def migrate(url: str, **options: Any) -> list[str]:
     Raises ValueError for a URL that says nothing, `InboxUnavailable`.
     """
     settings = JetStreamSettings.from_url(url, **options)
-    settings = replace(settings, commit_bound=max(PATIENCE, settings.commit_bound))
+    settings = replace(settings, patience=max(PATIENCE, settings.patience))
     link = Link(settings)
     done: list[str] = []
     try:
@@ -66,7 +66,7 @@ async def _create(link: Link, stream: str, ours: dict[str, Any], marks: dict[str
         if refused.code == TAKEN:
             raise InboxUnavailable("foreign_stream", f"another stream has the subjects of {stream}") from refused
         raise
-    return bool(made.get("did_create"))  # it says so only then
+    return bool(made.get("did_create"))
 
 
 async def _update(link: Link, config: dict[str, Any], ours: dict[str, Any], replicas: int) -> list[str]:

@@ -37,7 +37,10 @@ class JetStreamSettings(InboxSettings):
     monitor: str = ""
     """URL of a server's monitoring port, to read from how it syncs: `http://host:8222`."""
     timeout: float = 2.0
-    """Seconds that one request may take. What is safe to ask again is asked until `commit_bound`."""
+    """Seconds that one request may take."""
+    patience: float = 10.0
+    """Seconds for which what is safe to ask again is asked again: a lost leader is replaced in 4 to 9. Puts have
+    their own bound."""
 
     def __post_init__(self) -> None:
         InboxSettings.__post_init__(self)
