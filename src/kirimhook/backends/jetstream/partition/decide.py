@@ -27,7 +27,7 @@ from kirimhook.receiver.model import (
 
 LONGEST_RUN = 64
 AHEAD = 1024
-"""Events that a lease which has to note some notes beyond what it needs, for the runs behind its heads."""
+"""Events that a lease likes to have in the queue beyond what it needs, for the runs behind its heads."""
 MOST_NOTED = 2048
 """Events that one record notes."""
 MOST_UNFINISHED = 250_000
@@ -184,8 +184,7 @@ class Batch:
                 heads.append(view.take(due))
             else:
                 break
-        if self._draft.upto > before:
-            self.note(AHEAD)
+        self.note(AHEAD if self._draft.upto > before else AHEAD - len(self._state.entries))
         return heads
 
     def _run(self, head: Entry, *, alone: bool) -> tuple[tuple[int, int], ...]:
@@ -234,8 +233,9 @@ class Batch:
         """Finished events `(number, lane, the state it was found in)` are due again, with fresh attempts.
 
         `since` is `state.sequence` as it was before they were looked up. False: it changed meanwhile, is not noted
-        yet, or is removed. Look again.
+        yet, or is removed. Look again. What is fresh came before, so it is noted first.
         """
+        self.note(MOST_NOTED)
         done = []
         for number, lane, state in wanted:
             done.append(self._draft.is_finished(number, since))

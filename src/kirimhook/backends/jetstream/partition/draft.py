@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from kirimhook.backends.jetstream.partition.entry import Entry
 from kirimhook.backends.jetstream.partition.overlay import Overlay
@@ -12,7 +13,7 @@ from kirimhook.receiver.model import EventState
 
 ROW = 64
 """Bytes of a row in JSON, about."""
-LONGEST_REASON = 16_000
+LONGEST_REASON = 32_000
 """Characters that are kept of a reason."""
 
 
@@ -117,7 +118,7 @@ class Draft:
             back=tuple(self._back.values()),
             done=tuple(self._done),
             ended=tuple(self._ended),
-            leased=tuple(self._leased),
+            leased=tuple(self._still_leased()),
             moved=tuple(Moved(one[0], *one[2:6]) for one in moved if one is not None),
             reasons=tuple((number, reason) for number, reason in self._reasons.items() if entry(number) is not None),
             removed=tuple(self._removed.items()),
@@ -127,10 +128,20 @@ class Draft:
         )
         return None if record == Record(record_id, self._state.noted) else record
 
+    def _still_leased(self) -> Iterable[Leased]:
+        """Without heads that this very record ends."""
+        if not self._done and not self._ended:
+            return self._leased
+        entry = self.view.entry
+        held = (
+            one._replace(heads=tuple(head for head in one.heads if entry(head[0]) is not None)) for one in self._leased
+        )
+        return (one for one in held if one.heads)
+
 
 def weight_of(reason: str | None) -> int:
-    """Its bytes in JSON, where a character may take twelve."""
-    return len(json.dumps(reason)) if reason else 0
+    """Its bytes in JSON, where a character may take six."""
+    return len(json.dumps(reason, ensure_ascii=False).encode()) if reason else 0
 
 
 def kept(reason: str | None) -> str | None:

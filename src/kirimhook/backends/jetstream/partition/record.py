@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from kirimhook.receiver.model import EventState
 
 VERSION = 1
-_TO_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 class Noted(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kirimhook.backends.jetstream.partition.entry import Aside, Entry
@@ -22,13 +22,14 @@ REMEMBERED = 4096
 """Put-back and removed events of which it is known when that was."""
 
 
-_TO_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 class State:
     """Changed by `apply` alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Mapping[str, Any] | None = None) -> None:
+        """`said` by a snapshot; without it nothing has happened yet."""
         self.sequence = 0
         """Of the last record that is in it."""
         self.noted = 0
@@ -44,6 +45,8 @@ class State:
         self.remembers_from = 0
         """Since when (a sequence) `was_changed` knows."""
         self._changed: dict[int, int] = {}
+        if said is not None:
+            self._restore(said)
         self._heads = Heads(self.entries)
 
     def __eq__(self, other: object) -> bool:
@@ -122,6 +125,8 @@ class State:
             _, lane, _, _, _, _, reason = entries[number]
             entries[number] = Entry(number, lane, until, token, attempts, crashes, reason)
             add(until, number)
+            if lane is not None:  # it may have become the head by this very record
+                self.lanes[lane].head = number
 
     def _move(self, moved: tuple[Moved, ...]) -> None:
         for number, due, token, attempts, crashes in moved:
@@ -204,11 +209,11 @@ class State:
     def from_snapshot(cls, data: bytes) -> State:
         """Raises ValueError for what `to_snapshot` did not make, or a newer version made."""
         try:
-            return cls().read(json.loads(zlib.decompress(data)))
+            return cls(json.loads(zlib.decompress(data)))
         except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
             raise ValueError(f"not a snapshot of this journal: {error}") from error
 
-    def read(self, said: dict[str, Any]) -> State:
+    def _restore(self, said: Mapping[str, Any]) -> None:
         if said["v"] != VERSION:
             raise ValueError(f"version {said['v']}, this kirimhook knows {VERSION}")
         self.sequence = self.remembers_from = said["sequence"]
@@ -221,5 +226,3 @@ class State:
         for entry in sorted(self.entries.values()):
             if entry.lane is not None:
                 self._add_to_lane(entry.lane, entry.number, entry.due)
-        self._heads.rebuild()
-        return self
