@@ -33,8 +33,12 @@ REASONS = {
     "XX002": "corrupt",
 }
 """By the longest prefix of the SQLSTATE."""
-SPOILED = frozenset({"read_only", TIMEOUT, GONE, "refused", "io_error", "corrupt"})
-"""After these the connection is made anew: perhaps it leads to another server then."""
+HARMLESS = frozenset({"22", "23", "40", "53", "54"})
+"""Classes of SQLSTATE after which a connection is as good as before. After any other error it is made anew:
+perhaps it leads to another server then, or to tables as they are now."""
+LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises for a connection that is lost, or was never made."""
+DRIVER = (*LOST, asyncpg.PostgresError)
 
 
 def state(error: BaseException) -> str:
@@ -49,9 +53,16 @@ def storage_reason(error: BaseException) -> str | None:
         return found[0]
     if isinstance(error, TimeoutError):  # an OSError as well
         return TIMEOUT
-    if isinstance(error, OSError | asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return "read_only"
+    if isinstance(error, LOST) and not isinstance(error, asyncpg.DataError):
         return GONE
     return None
+
+
+def spoils(error: BaseException) -> bool:
+    """Whether the connection is not to be used again."""
+    return state(error)[:2] not in HARMLESS and not isinstance(error, asyncpg.DataError)
 
 
 def unavailable(error: BaseException) -> InboxUnavailable:

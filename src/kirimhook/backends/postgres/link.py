@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
-from kirimhook.backends.postgres.failures import RETRIED, SPOILED, state, storage_reason, unavailable
+from kirimhook.backends.postgres.failures import DRIVER, RETRIED, spoils, state, storage_reason, unavailable
 from kirimhook.backends.postgres.migrate import refuse_newer, refuse_older, version
 from kirimhook.backends.postgres.settings import PostgresSettings
 from kirimhook.receiver.inbox import InboxUnavailable
@@ -36,7 +37,8 @@ class Link:
     def __init__(self, settings: PostgresSettings, timeout: float | None = None) -> None:
         """`timeout`: seconds to wait for an answer, `settings.timeout` by default."""
         self._settings = settings
-        self._timeout = timeout or settings.timeout
+        self._timeout = timeout = timeout or settings.timeout
+        self._opening = {read_only: begin(settings, timeout, read_only=read_only) for read_only in (False, True)}
         self._turn = asyncio.Lock()
         self._connection: Connection | None = None
         self._pause = 0.0
@@ -83,12 +85,11 @@ class Link:
             try:
                 return await self._transaction(connection, work, read_only)
             except BaseException as error:
-                reason = storage_reason(error)
-                if reason in SPOILED or connection.is_in_transaction() or not isinstance(error, Exception):
+                if spoils(error) or connection.is_in_transaction():
                     self._drop()
                 if state(error) in RETRIED:
                     raise Undone from error
-                if reason is not None:
+                if storage_reason(error) is not None:
                     raise unavailable(error) from error
                 raise
 
@@ -97,7 +98,7 @@ class Link:
     ) -> T:
         if not read_only and not self._settings.poll_only:
             return await work(connection)
-        await connection.execute(begin(self._settings, self._timeout, read_only=read_only))
+        await connection.execute(self._opening[read_only])
         value = await work(connection)
         await connection.execute("COMMIT")
         return value
@@ -149,7 +150,10 @@ def kept(timeout: float) -> dict[str, str]:
 
 
 async def connect(settings: PostgresSettings, timeout: float) -> Connection:
-    """To a primary that has this inbox and keeps what it acknowledges. Raises `InboxUnavailable`."""
+    """To a server that has this inbox and keeps what it acknowledges: of several hosts, the one that takes writes.
+
+    Raises `InboxUnavailable`.
+    """
     try:
         async with asyncio.timeout(settings.connect_timeout):
             connection: Connection = await asyncpg.connect(
@@ -159,13 +163,14 @@ async def connect(settings: PostgresSettings, timeout: float) -> Connection:
                 statement_cache_size=0 if settings.poll_only else 100,
                 max_cached_statement_lifetime=0,
                 server_settings=None if settings.poll_only else _session(settings, timeout),
+                target_session_attrs=SessionAttribute.any if settings.poll_only else SessionAttribute.primary,
             )
             try:
                 await _check(connection, settings)
             except BaseException:
                 connection.terminate()
                 raise
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER as error:
         raise unavailable(error) from error
     return connection
 

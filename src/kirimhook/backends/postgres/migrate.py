@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from kirimhook.backends.postgres.failures import unavailable
+from kirimhook.backends.postgres.failures import DRIVER, unavailable
 from kirimhook.backends.postgres.functions import FUNCTIONS
 from kirimhook.backends.postgres.settings import PostgresSettings
 from kirimhook.backends.postgres.tables import TABLES
@@ -41,7 +41,7 @@ async def migrate(url: str, **options: Any) -> list[str]:
                 return await _apply(connection, settings.schema)
         finally:
             await connection.close(timeout=settings.connect_timeout)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER as error:
         raise unavailable(error) from error
 
 

@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-import asyncpg
-
 from kirimhook.backends.arrivals import Arrivals
 from kirimhook.backends.home import Home
 from kirimhook.backends.postgres.desk import Desk
-from kirimhook.backends.postgres.failures import unavailable
+from kirimhook.backends.postgres.failures import DRIVER, unavailable
 from kirimhook.backends.postgres.intake import Intake
 from kirimhook.backends.postgres.link import Connection, Link
 from kirimhook.backends.postgres.settings import PostgresSettings
@@ -84,5 +82,5 @@ async def _asked(question: Awaitable[T]) -> T:
     """An error of a statement of ours is the storage's too: it is not as we left it."""
     try:
         return await question
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER as error:
         raise unavailable(error) from error

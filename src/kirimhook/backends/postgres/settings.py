@@ -11,6 +11,8 @@ from kirimhook.backends.settings import InboxSettings, options_of
 SCHEMES = ("postgresql://", "postgres://")
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 PLACE = frozenset({"dsn"})
+CHOICE = "target_session_attrs="
+"""What libpq calls which of several hosts; ours is always the one that takes writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ class PostgresSettings(InboxSettings):
     timeout: float = 10.0
     """How long to wait for the answer to a put, a lease or a settlement."""
     read_timeout: float = 60.0
-    """How long to wait for what an operator asks, and how long a handler's transaction may rest."""
+    """How long to wait for what an operator asks."""
+    transaction_timeout: float = 300.0
+    """How long a handler's statement may take, and its transaction rest between two."""
 
     def __post_init__(self) -> None:
         InboxSettings.__post_init__(self)
@@ -46,5 +50,5 @@ class PostgresSettings(InboxSettings):
         names = {each.name for each in fields(cls)} - PLACE
         parts = [part for part in query.split("&") if part]
         ours = [part for part in parts if part.partition("=")[0] in names]
-        rest = "&".join(part for part in parts if part not in ours)
+        rest = "&".join(part for part in parts if part not in ours and not part.startswith(CHOICE))
         return cls(f"{location}?{rest}" if rest else location, **options_of(cls, "&".join(ours), options, PLACE))

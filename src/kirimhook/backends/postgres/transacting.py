@@ -42,7 +42,7 @@ class Transactions:
         self._settings = settings
         self._clock = clock
         self._run = run
-        self._free = [Link(settings, settings.read_timeout) for _ in range(settings.transactions)]
+        self._free = [Link(settings, settings.transaction_timeout) for _ in range(settings.transactions)]
         self._links = tuple(self._free)
         self._room = asyncio.Semaphore(settings.transactions)
         self._threads = ThreadPoolExecutor(settings.transactions, "kirimhook-transaction")
@@ -72,7 +72,7 @@ class Transactions:
             await link.close()
 
     async def _transact(self, connection: Connection, done: Settlement, work: Work) -> Ended:
-        await connection.execute(begin(self._settings, self._settings.read_timeout))
+        await connection.execute(begin(self._settings, self._settings.transaction_timeout))
         sql = f"SELECT token = $2 FROM {self._settings.schema}.queue WHERE number = $1"
         if not await connection.fetchval(sql, done.number, done.token):
             await connection.execute("ROLLBACK")

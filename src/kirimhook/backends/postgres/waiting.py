@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from kirimhook.backends.postgres.failures import DRIVER
 from kirimhook.backends.postgres.functions.shape import WAITS, place
 from kirimhook.backends.postgres.link import connect
 from kirimhook.backends.postgres.settings import PostgresSettings
@@ -76,7 +77,7 @@ class Listener:
             try:
                 connection = await self._listening()
                 await connection.execute(f"{NONE}; SELECT pg_advisory_lock_shared({self._place()})")
-            except (InboxUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (InboxUnavailable, *DRIVER):
                 self._drop()
                 return False
             self._armed = True
@@ -109,7 +110,7 @@ class Listener:
                 return
             try:
                 await self._connection.execute(NONE)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except DRIVER:
                 self._drop()
 
     def _drop(self) -> None:

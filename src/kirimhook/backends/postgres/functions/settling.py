@@ -38,7 +38,8 @@ BEGIN
         SELECT l.*, l.held AND l.kind IN {ENDS} AS has_ended, l.held AND l.kind NOT IN {ENDS} AS is_delayed,
                CASE WHEN l.held AND NOT l.goes_on AND l.lane IS NOT NULL AND l.kind IN {ENDS} THEN (
                    SELECT t.number FROM {{schema}}.queue t WHERE t.number = l.next AND t.lane + 0 = l.lane) END AS taker
-        FROM (SELECT *, is_known AND bool_or(bears) OVER w AS held, max(visible_at) FILTER (WHERE bears) OVER w AS until,
+        FROM (SELECT *, is_known AND bool_or(bears) OVER w AS held,
+                     max(visible_at) FILTER (WHERE bears) OVER w AS until,
                      lead(number) OVER (PARTITION BY chain, stretch ORDER BY place) IS NOT NULL AS goes_on
               FROM linked WINDOW w AS (PARTITION BY chain, stretch ORDER BY place)) l),
     ended AS (SELECT * FROM judged WHERE has_ended),
