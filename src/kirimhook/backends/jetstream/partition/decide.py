@@ -287,7 +287,7 @@ def portions(settlements: Sequence[Settlement]) -> Iterator[Sequence[Settlement]
     weight = 0
     for settlement in settlements:
         portion.append(settlement)
-        weight += 2 * ROW + weight_of(getattr(settlement.outcome, "reason", None))
+        weight += 2 * ROW + weight_of(kept(getattr(settlement.outcome, "reason", None)))
         if weight >= HEAVY:
             yield portion
             portion, weight = [], 0
