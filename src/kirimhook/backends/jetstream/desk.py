@@ -22,7 +22,7 @@ from kirimhook.backends.jetstream.partition.record import Record
 from kirimhook.backends.jetstream.partition.state import State
 from kirimhook.backends.jetstream.place import Place
 from kirimhook.receiver.inbox import InboxUnavailable
-from kirimhook.receiver.model import FINISHED, Released, Settlement
+from kirimhook.receiver.model import Released, Settlement
 
 T = TypeVar("T")
 
@@ -97,13 +97,14 @@ class Desk:
 
         return await self.do(decide)
 
-    async def note_finished(self) -> None:
-        """Note what was adopted as finished, and what comes before it."""
-        while any(one.adopted is not None and one.adopted.state in FINISHED for one in self.ahead.fresh):
+    async def note_adopted(self) -> bool:
+        """Note what was adopted and has been read, and what comes before it. False: there is no room for more."""
+        while any(one.adopted is not None for one in self.ahead.fresh):
             noted = self.state.noted
             await self.do(lambda batch: batch.note(MOST_NOTED))
             if self.state.noted == noted:
-                return
+                return False
+        return True
 
     async def _turns(self) -> None:
         try:
@@ -117,7 +118,7 @@ class Desk:
     async def _turn(self) -> None:
         wishes = list(self._wishes)
         self._wishes.clear()
-        until = self._loop.time() + self._place.settings.commit_bound
+        until = self._loop.time() + self._place.settings.patience
         try:
             granted, record = await self._agree(wishes, until)
         except BaseException as error:

@@ -267,10 +267,13 @@ class Desks:
         """In every partition."""
         await _each(desk.do(lambda batch: batch.pause(paused)) for desk in self.all)
 
-    async def note_finished(self) -> None:
-        """What was adopted as finished is in the journal then, and counted there. Raises `InboxUnavailable`."""
-        await self.look(MOST)
-        await _each(desk.note_finished() for desk in self.all)
+    async def note_adopted(self) -> None:
+        """What was adopted is in the journal then, and counted there. Raises `InboxUnavailable`."""
+        going = True
+        while going:
+            await self.look(MOST)
+            noted = await _each(desk.note_adopted() for desk in self.all)
+            going = all(noted) and any(desk.ahead.tip < self.tip for desk in self.all)
 
     async def rest(self) -> None:
         await _each(desk.rest() for desk in self.all)

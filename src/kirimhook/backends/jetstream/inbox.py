@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from kirimhook.backends.jetstream import put_back
+from kirimhook.backends.jetstream.link import Link
 from kirimhook.backends.jetstream.session import Floor, Session
 from kirimhook.backends.jetstream.settings import JetStreamSettings
 from kirimhook.receiver.inbox import Capabilities, Filter, InboxUnavailable, Page, Purged, Stats, Transaction
@@ -19,8 +20,14 @@ T = TypeVar("T")
 class JetStreamInbox:
     """Streams on one server, or on three. Safe to use from several event loops, threads and processes at once."""
 
-    def __init__(self, settings: JetStreamSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: JetStreamSettings,
+        clock: Callable[[], float],
+        link: Callable[[JetStreamSettings], Link] = Link,
+    ) -> None:
         self._settings = settings
+        self._link = link
         self._clock = clock
         self._session: Session | None = None
         self._guard = threading.Lock()
@@ -45,7 +52,7 @@ class JetStreamInbox:
         with self._guard:
             session = self._session
             if session is None:
-                session = self._session = Session(self._settings, self._clock)
+                session = self._session = Session(self._settings, self._clock, self._link)
                 session.home.start()
         floor = await session.home.run(session.begin())
         self.promise, self._durable = floor.promise
@@ -118,7 +125,7 @@ class JetStreamInbox:
 
         async def work(floor: Floor) -> int:
             adopted = await session.intake.adopt(events)
-            await floor.desks.note_finished()
+            await floor.desks.note_adopted()
             return adopted
 
         return await self._run(work)

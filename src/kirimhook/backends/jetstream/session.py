@@ -43,12 +43,14 @@ class Floor(NamedTuple):
 class Session:
     """From `open` to `close`. All but `home` and `arrivals` is used on the home loop only."""
 
-    def __init__(self, settings: JetStreamSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: JetStreamSettings, clock: Callable[[], float], link: Callable[[JetStreamSettings], Link]
+    ) -> None:
         self.settings = settings
         self._clock = clock
         self.home = Home("kirimhook-jetstream")
         self.arrivals = Arrivals(settings, lambda: self.home.post(self.intake.stir))
-        self._link = Link(settings)
+        self._link = link(settings)
         self.intake = Intake(self._link, settings, self.arrivals, clock, is_parked)
         self._floor: Floor | None = None
         self._beginning = asyncio.Lock()
