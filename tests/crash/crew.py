@@ -42,10 +42,11 @@ class Crew:
 
     def kill_receiver(self, index: int) -> None:
         """SIGKILL, and a new one in its place. Returns when that listens. Raises ServeFailed."""
-        killed, self.receivers[index] = self.receivers[index], None
+        killed = self.receivers[index]
         if killed is not None:
-            killed.served.kill()
+            killed.served.kill()  # under load: nobody is told before
             self.kills += 1
+            self.receivers[index] = None
         self.receivers[index] = self._receiver()
 
     def kill_worker(self, index: int) -> None:

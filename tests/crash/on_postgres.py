@@ -15,12 +15,15 @@ from tests.crash.scene import BOOKED, Scene
 from tests.crash.table import Report
 
 
-def scene(server: PostgresServer, processes: Processes, report: Report, fault: str) -> Scene:
+def scene(
+    server: PostgresServer, processes: Processes, report: Report, fault: str, options: str = "commit_bound=5"
+) -> Scene:
     """A new inbox on this server, and its crew."""
     database = "crash_" + "".join(letter if letter.isalnum() else "_" for letter in fault.lower())
     run(server.url(), f"CREATE DATABASE {database}")
-    processes.inbox = server.url(database)
-    run(processes.inbox, EFFECTS)
+    plain = server.url(database)
+    run(plain, EFFECTS)
+    processes.inbox = f"{plain}&{options}"
     processes.command("migrate", "--inbox", processes.inbox)
     return Scene(
         processes,
@@ -29,7 +32,7 @@ def scene(server: PostgresServer, processes: Processes, report: Report, fault: s
         fault,
         handlers="tests.crash.postgres_handlers:hooks",
         kinds=BOOKED,
-        effects=lambda: Counter(row[0] for row in run(processes.inbox, "SELECT event_id FROM public.effects")),
+        effects=lambda: Counter(row[0] for row in run(plain, "SELECT event_id FROM public.effects")),
     )
 
 

@@ -25,7 +25,7 @@ import pytest
 from kirimhook.testing.postgres import PostgresServer, postgres_server
 from tests.crash import on_postgres
 from tests.crash.processes import Processes
-from tests.crash.scene import kill_at_random
+from tests.crash.scene import kill_at_random, until
 from tests.crash.small_disk import SmallDisk, small_disk
 from tests.crash.table import Report
 
@@ -35,7 +35,10 @@ DISK = 128
 HOLD = "SELECT pg_create_physical_replication_slot('held', true)"
 """The server keeps its log for a standby that never comes: how such disks fill up."""
 LET_GO = ("SELECT pg_drop_replication_slot('held')", "CHECKPOINT", HOLD)
-NEXT_SEGMENT = "SELECT pg_switch_wal()"
+NEXT_SEGMENT = (
+    "SELECT pg_logical_emit_message(true, 'crash', 'so that there is something to switch from')",
+    "SELECT pg_switch_wal()",
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_the_server_is_shut_down_at_once(server: PostgresServer, processes: Proc
 
 def test_the_server_is_stopped_and_continued(server: PostgresServer, processes: Processes, report: Report) -> None:
     """All of its processes: to its clients it is there, and says nothing."""
-    scene = on_postgres.scene(server, processes, report, "SIGSTOP, then SIGCONT")
+    scene = on_postgres.scene(server, processes, report, "SIGSTOP, then SIGCONT", "commit_bound=1")
 
     async def fault(_: int) -> None:
         await scene.load.answered(scene.draw.randrange(1, 100))
@@ -98,10 +101,12 @@ def test_the_disk_of_its_log_is_full(processes: Processes, report: Report) -> No
         async def fault(_: int) -> None:
             await scene.load.answered(scene.draw.randrange(1, 100))
             async with scene.outage():
+                before = ends(server)
                 disk.fill()
                 with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-                    await asyncio.to_thread(on_postgres.run, server.url(), *[NEXT_SEGMENT] * 9)
-                await asyncio.to_thread(server.stop)
+                    await asyncio.to_thread(on_postgres.run, server.url(), *NEXT_SEGMENT * 9)
+                await until(lambda: ends(server) - before, "the server's own end")
+                await asyncio.to_thread(server.stop, immediately=True)  # what started it has still to go
                 full = time.monotonic()
                 scene.kills += 1
                 await scene.load.refusals(full)
@@ -113,6 +118,11 @@ def test_the_disk_of_its_log_is_full(processes: Processes, report: Report) -> No
         asyncio.run(scene.play(fault))
         scene.close()
     assert any("No space left on device" in line for line in server.log)
+
+
+def ends(server: PostgresServer) -> set[str]:
+    """Lines of its log, each with its moment, in which it says that it has ended."""
+    return {line for line in list(server.log) if line.endswith("database system is shut down")}
 
 
 @contextmanager
