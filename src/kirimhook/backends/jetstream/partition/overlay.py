@@ -64,8 +64,11 @@ class Overlay:
     def behind(self, lane: int, most: int) -> list[Entry]:
         """The first unfinished ones that are not the head, by number."""
         known = self._state.lanes.get(lane)
+        added = lane in self._added
+        if not added and (known is None or len(known) == 1):  # the usual case
+            return []
         found = list(islice(self._unfinished(known or (), lane), most))
-        if lane in self._added:
+        if added:
             found += self._unfinished(self._added[lane], lane)
             found = sorted(found)[:most]
         return found
@@ -96,7 +99,7 @@ class Overlay:
         """The head that `next_due` gave: it does not come again unless it is set again."""
         if item == self._next_below:
             self._next_below = next(self._below, None)
-        else:
+        while self._dues and self._dues[0] == item:
             heapq.heappop(self._dues)
         entry = self.entry(item[1])
         if entry is None:
