@@ -6,9 +6,11 @@ The account is read as printed and judged by what its rows say, not by what the 
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -21,6 +23,8 @@ from kirimhook.contract import samples
 from tests.cli.commands import kirimhook
 
 BOUND = 120
+"""Seconds."""
+INBOXES = ["sqlite", "postgresql", "nats"]
 ROW = re.compile(r"│ (\w[^│]*?) +│ +(\d+) +│")
 
 SENT = Sent(balances=True, originals=10, succeeded=8, dead=2, open=0, replays=2)
@@ -56,19 +60,34 @@ def account(printed: str) -> dict[str, int]:
     return {name: int(count) for name, count in ROW.findall(printed)}
 
 
-@pytest.mark.parametrize("inbox", ["sqlite", "postgresql", "nats"])
-def test_off_a_terminal_it_ends_with_a_balanced_account(inbox: str, tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "kirimhook", "demo", *(["--inbox", inbox] if inbox != "sqlite" else [])],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BOUND,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    rows = account(ran.stdout)
+Demo = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Demo, Path]]]:
+    """All three at one time, each in a folder of its own: mostly they wait."""
+    started: dict[str, tuple[Demo, Path]] = {}
+    try:
+        for inbox in INBOXES:
+            folder = tmp_path_factory.mktemp(inbox)
+            command = [sys.executable, "-m", "kirimhook", "demo", *(["--inbox", inbox] if inbox != "sqlite" else [])]
+            pipe = subprocess.PIPE
+            demo = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+            started[inbox] = (demo, folder)
+        yield started
+    finally:
+        for demo, _ in started.values():
+            if demo.poll() is None:
+                demo.send_signal(signal.SIGINT)  # it ends its servers
+                demo.communicate()
+
+
+@pytest.mark.parametrize("inbox", INBOXES)
+def test_off_a_terminal_it_ends_with_a_balanced_account(inbox: str, demos: dict[str, tuple[Demo, Path]]) -> None:
+    demo, folder = demos[inbox]
+    out, errors = demo.communicate(timeout=BOUND)
+    assert (demo.returncode, errors) == (0, "")
+    rows = account(out)
     assert rows["events published"] == len(samples.names()) + play.EVENTS + play.MISSED
     assert rows["completed once"] == rows["deliveries"] == rows["events published"]
     assert rows["published again, and told so"] > 0
@@ -77,8 +96,8 @@ def test_off_a_terminal_it_ends_with_a_balanced_account(inbox: str, tmp_path: Pa
     assert rows["forgeries refused"] == rows["forgeries sent"] == play.FORGERIES
     assert ("handled again after the kill" in rows) == (inbox == "nats"), "where no transaction rules it out"
     assert [rows[name] for name in ("still open", "completed twice", "lost", "unexpected")] == [0, 0, 0, 0]
-    assert ran.stdout.rstrip().endswith("it balances")
-    assert not list(tmp_path.iterdir()), "it leaves nothing in the working folder"
+    assert out.rstrip().endswith("it balances")
+    assert not list(folder.iterdir()), "it leaves nothing in the working folder"
 
 
 def test_a_balanced_account_holds() -> None:
