@@ -1,4 +1,4 @@
-"""Whatever happens to the server: refused at once or in time, never a hang, and served again without anybody's doing."""
+"""Whatever happens to the server: refused at once or in time, never a hang, and served again by itself."""
 
 from __future__ import annotations
 

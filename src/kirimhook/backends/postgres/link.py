@@ -145,7 +145,6 @@ def kept(timeout: float) -> dict[str, str]:
         "synchronous_commit": "on",
         "statement_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
-        "jit": "off",
     }
 
 
@@ -177,7 +176,7 @@ async def connect(settings: PostgresSettings, timeout: float) -> Connection:
 
 def _session(settings: PostgresSettings, timeout: float) -> dict[str, str]:
     named = {} if "application_name=" in settings.dsn else {"application_name": "kirimhook inbox"}
-    return {**kept(timeout), **named, "default_transaction_isolation": "read committed"}
+    return {**kept(timeout), **named, "default_transaction_isolation": "read committed", "jit": "off"}
 
 
 async def _check(connection: Connection, settings: PostgresSettings) -> None:
