@@ -61,9 +61,11 @@ class LosingLink(Link):
         super().__init__(settings)
         self.stores: list[bool] = []
         """One for each append of which no answer comes."""
+        self.only = ".jr."
+        """In the subjects of these appends."""
 
     async def publish(self, subject: str, payload: bytes, *, expected: int | None = None, over: str = "") -> int:
-        if ".jr." not in subject or not self.stores:
+        if self.only not in subject or not self.stores:
             return await super().publish(subject, payload, expected=expected, over=over)
         if self.stores.pop(0):
             await super().publish(subject, payload, expected=expected, over=over)

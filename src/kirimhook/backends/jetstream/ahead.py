@@ -42,7 +42,13 @@ class Ahead:
         self._read_to = 0
         self.tip = 0
         """Everything that the stream had up to this sequence is read, or noted."""
+        self._asked = 0
         self._reading = asyncio.Lock()
+
+    @property
+    def has_more(self) -> bool:
+        """The stream had events beyond those read, when it was last looked at."""
+        return self.tip < self._asked
 
     @property
     def is_full(self) -> bool:
@@ -62,6 +68,7 @@ class Ahead:
         last sequence as it was before this call. Raises `InboxUnavailable`."""
         async with self._reading:
             self.pass_over(noted)
+            self._asked = max(self._asked, tip)
             while self.tip < tip and len(self.fresh) < enough and not self.is_full:
                 if self._bytes >= self._share:
                     self._let_go()

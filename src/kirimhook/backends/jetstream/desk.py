@@ -27,6 +27,8 @@ from kirimhook.receiver.model import Released, Settlement
 T = TypeVar("T")
 
 Decide = Callable[[Batch], T]
+AGAIN = 0.02
+"""Seconds before a record is sent again."""
 DOUBTS = 16
 """Records of unknown outcome that are looked out for."""
 
@@ -171,10 +173,11 @@ class Desk:
             except WrongLast:
                 return record.id in await self._catch_up()
             except OutcomeUnknown:
-                if self._loop.time() < until:
-                    continue
-                self._doubt(record, granted)
-                raise
+                if self._loop.time() >= until:
+                    self._doubt(record, granted)
+                    raise
+                await asyncio.sleep(AGAIN)
+                continue
             self._apply(record, sequence)
             return True
 
@@ -286,7 +289,8 @@ class Desk:
         for head in heapq.merge(self.state.due_heads(now), self._fresh_runs(now)):
             found = True
             yield head
-        if not found and self.ahead.is_full and len(self.state.entries) < MOST_UNFINISHED:
+        ahead = self.ahead
+        if not found and ahead.fresh and ahead.has_more and len(self.state.entries) < MOST_UNFINISHED:
             yield now, 0  # all are behind others: a lease notes them, and there is room for what comes after
 
     def _fresh_runs(self, now: int) -> Iterator[tuple[int, int]]:

@@ -121,10 +121,10 @@ class Desks:
         """Up to `limit` runs. Raises `InboxUnavailable` when there are none because of it."""
         token = secrets.randbits(62) + 1
         leases: list[Lease] = []
-        for _ in range(ROUNDS):
+        for round_ in range(ROUNDS):
             wanted = limit - len(leases)
             if self._available(wanted) < wanted:
-                await self.look(max(PAGE, wanted))
+                await self.look(MOST if round_ else max(PAGE, wanted))
             shares = self._shares(wanted)
             if not shares:
                 break
@@ -202,10 +202,8 @@ class Desks:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """As the port says. Settlements that held although this raises are known when they come again."""
-        held = [settlement in self._unheard for settlement in settlements]
-        for settlement, known in zip(settlements, held, strict=True):
-            if known:
-                self._unheard.pop(settlement, None)
+        held = [False] * len(settlements)
+        self._hear(settlements, held)
         errors = await self._settle(settlements, held)
         if not errors and not all(held):
             await self.look()
@@ -231,7 +229,14 @@ class Desks:
             else:
                 for place, kept in zip(mine, result, strict=True):
                     held[place] = kept
+        self._hear(settlements, held)
         return errors
+
+    def _hear(self, settlements: Sequence[Settlement], held: list[bool]) -> None:
+        """Of those that held before, though nobody was told."""
+        if self._unheard:
+            for place, one in enumerate(settlements):
+                held[place] = held[place] or self._unheard.pop(one, 0) is None
 
     async def renew(self, heads: Sequence[tuple[int, int]], until: int) -> list[bool]:
         held = [False] * len(heads)

@@ -1,0 +1,114 @@
+"""What a handle does at its desks: little while idle, no more ahead than it may, and in the company of others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from kirimhook.backends.jetstream import ahead
+from kirimhook.backends.jetstream.inbox import JetStreamInbox
+from kirimhook.backends.jetstream.link import Link, Message
+from kirimhook.receiver.model import InboundEvent, RetryAt, Settlement
+from kirimhook.testing.nats import NatsCluster
+from tests.backends.jetstream.handles import done, drain, events, handles, link_of
+from tests.backends.jetstream.rig import NOW, event
+from tests.backends.jetstream.test_journal import desks_of
+
+
+class CountingLink(Link):
+    """Counts what it asks."""
+
+    asked = 0
+
+    async def api(self, name: str, request: dict[str, Any] | None, *, prefix: str = "$JS.API.") -> dict[str, Any]:
+        self.asked += 1
+        return await super().api(name, request, prefix=prefix)
+
+    async def read(self, stream: str, subject: str, seq: int, most: int, most_bytes: int) -> list[Message]:
+        self.asked += 1
+        return await super().read(stream, subject, seq, most, most_bytes)
+
+
+def test_an_idle_worker_asks_little(node: NatsCluster) -> None:
+    """Twice in 100 ms, and once more for what is new."""
+
+    async def play() -> None:
+        async with handles(node) as there:
+            inbox = await there.open(CountingLink)
+            await inbox.put(events("held"))
+            await inbox.lease(1, 10_000)
+            await inbox.wait(0.1)
+            link_of(inbox).asked = 0
+            await inbox.wait(1.0)
+            assert link_of(inbox).asked <= 24
+
+    asyncio.run(play())
+
+
+async def put_many(inbox: JetStreamInbox, many: list[InboundEvent]) -> None:
+    for start in range(0, len(many), 1000):
+        await inbox.put(many[start : start + 1000])
+
+
+def test_events_are_read_ahead_within_bounds(node: NatsCluster) -> None:
+    async def play() -> None:
+        async with handles(node, partitions=1) as there:
+            inbox = await there.open()
+            await put_many(inbox, events(*(f"{index}" for index in range(4_000))))
+            assert len(await inbox.lease(10, 30)) == 10
+            await inbox.wait(1)
+            for desk in desks_of(inbox).all:
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(desk.rest(), desk._loop))
+                assert len(desk.ahead.fresh) <= ahead.MOST + ahead.PAGE
+            large = b"x" * 1_000_000
+            await put_many(inbox, [event(f"large {index}", body=large) for index in range(40)])
+            assert len(await drain(inbox)) == 3_990 + 40
+            assert all(desk.ahead._bytes <= ahead.MOST_BYTES + 2_000_000 for desk in desks_of(inbox).all)
+
+    asyncio.run(play())
+
+
+def test_thousands_behind_a_head_in_backoff_hold_up_nobody(node: NatsCluster) -> None:
+    async def play() -> None:
+        async with handles(node, partitions=1, max_waiting=10_000) as there:
+            inbox = await there.open()
+            await inbox.put(events("head", key="hot"))
+            (lease,) = await inbox.lease(1, 30)
+            await inbox.settle([Settlement(lease.token, lease.run[0].number, RetryAt(NOW + 60_000, "later"))])
+            await put_many(inbox, events(*(f"{index}" for index in range(3_000)), key="hot"))
+            await inbox.put(events("healthy", key="cold"))
+            (lease,) = await inbox.lease(5, 30)
+            assert [one.event.event_id for one in lease.run] == ["healthy"]
+            assert await inbox.settle(done(lease)) == [True]
+            there.clock.advance(60)
+            assert await drain(inbox) == ["head", *(f"{index}" for index in range(3_000))]
+
+    asyncio.run(play())
+
+
+def test_two_at_one_partition_share_it(node: NatsCluster) -> None:
+    """Each event is handled once, those of a key in order, and both get some."""
+    handled: list[str] = []
+
+    async def some(inbox: JetStreamInbox) -> int:
+        count = 0
+        while leases := await inbox.lease(3, 30):
+            for lease in leases:
+                handled.extend(one.event.event_id for one in lease.run)
+                assert all(await inbox.settle(done(lease)))
+                count += len(lease.run)
+        return count
+
+    async def play() -> None:
+        async with handles(node, partitions=1) as there:
+            inboxes = [await there.open(), await there.open()]
+            for index in range(300):
+                await inboxes[0].put([event(f"{index:03}", f"k{index % 40}" if index % 3 else None)])
+            counts = await asyncio.gather(*map(some, inboxes))
+            assert min(counts) > 0
+            assert sorted(handled) == [f"{index:03}" for index in range(300)]
+            for key in range(40):
+                of_key = [name for name in handled if int(name) % 40 == key and int(name) % 3]
+                assert of_key == sorted(of_key)
+
+    asyncio.run(play())
