@@ -79,5 +79,8 @@ def test_a_batch_ends_before_a_gap() -> None:
         assert batch.over.done()
         assert [found.sequence for found in batch.messages] == [3, 5]
         assert batch.trouble
+        headless = Batch(0)
+        assert not headless.take(message(5, 3), b"e")
+        assert headless.messages == []
 
     asyncio.run(play())

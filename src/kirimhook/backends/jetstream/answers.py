@@ -73,8 +73,8 @@ class Batch:
                 self.trouble = f"status {status} instead of messages"
             _done(self.over)
             return True
-        before = header_of(headers, b"Nats-Last-Sequence")
-        if self.messages and int(before or 0) != self.messages[-1].sequence:
+        before = int(header_of(headers, b"Nats-Last-Sequence") or 0)  # of this batch; 0 for its first
+        if before != (self.messages[-1].sequence if self.messages else 0):
             self.trouble = self.trouble or "messages were lost on the way"
         elif self.trouble is None:
             sequence, subject = header_of(headers, b"Nats-Sequence"), header_of(headers, b"Nats-Subject")

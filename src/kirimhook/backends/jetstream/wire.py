@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import importlib
 import itertools
+import random
 import secrets
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from nats.aio.client import Client
@@ -31,7 +33,7 @@ BACKOFF = (0.0, 0.05, 0.1, 0.25, 0.5)
 SWEEP = 0.05
 """Seconds between looks for answers that are overdue."""
 NOT_ALLOWED = "permissions violation"
-REFUSALS = ("authorization", "authentication", "maximum connections", "secure connection")
+REFUSALS = ("authorization", "authentication", "maximum connections", "secure connection", "certificate_verify")
 """What servers say, and nats-py of them, to whom they do not want."""
 REPLIES, HINTS = 1, 2
 """Our two subscriptions."""
@@ -146,10 +148,16 @@ class Wire:
         return self._connection.max_payload if self._connection is not None else 0
 
     def start(self) -> None:
-        """Raises ModuleNotFoundError where credentials need a package, OSError for a file that cannot be read."""
-        if self._settings.credentials:
-            importlib.import_module("nkeys")
-        tls = ssl.create_default_context(cafile=self._settings.ca) if self._settings.ca else None
+        """Raises `InboxUnavailable` (`refused`) where a file or a package that the settings need is missing."""
+        try:
+            tls = ssl.create_default_context(cafile=self._settings.ca) if self._settings.ca else None
+            if self._settings.credentials:
+                Path(self._settings.credentials).read_bytes()
+                importlib.import_module("nkeys")
+        except OSError as error:
+            raise InboxUnavailable("refused", f"ca or credentials: {error}") from error
+        except ModuleNotFoundError as error:
+            raise InboxUnavailable("refused", "credentials need one package more: pip install nkeys") from error
         self._task = asyncio.get_running_loop().create_task(self._live(tls))
 
     async def stop(self) -> None:
@@ -217,7 +225,7 @@ class Wire:
         try:
             while True:
                 served = False
-                for server in self._settings.servers:
+                for server in random.sample(self._settings.servers, len(self._settings.servers)):
                     served |= await self._serve(server, tls)
                 rounds = 0 if served else rounds + 1
                 await asyncio.sleep(BACKOFF[min(rounds, len(BACKOFF) - 1)])
@@ -236,6 +244,7 @@ class Wire:
             self._subscribe(connection)
             self._connection = connection
             self._changed.set()
+            self.on_hint()  # some may have been lost
             await connection.over
             self._trouble = f"connection lost: {connection.trouble or 'closed by the server'}"
         finally:
