@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.cases import CASES, PARTS
 from benchmarks.files import Files, InvalidRunError
-from benchmarks.inboxes.storages import Inboxes
+from benchmarks.inboxes.storages import NODES, STORAGES, Inboxes
 from benchmarks.load import LoadError
 from benchmarks.machine import facts
 from benchmarks.measure import Bench, Measurement
@@ -90,9 +90,10 @@ def _folder(parent: Path) -> Iterator[Path]:
 
 def _measure(folder: Path, scale: Scale, names: Sequence[str], *, quick: bool) -> dict[str, list[Measurement]]:
     runs: dict[str, list[Measurement]] = {}
+    finished = {name: scale.finished_of_jetstream if name in NODES else scale.finished for name in STORAGES}
     with (
         closing(Databases(folder, scale, _progress, quick=quick)) as databases,
-        closing(Inboxes(folder, scale.finished, _progress, quick=quick)) as inboxes,
+        closing(Inboxes(folder, finished, _progress, quick=quick)) as inboxes,
     ):
         bench = Bench(folder, scale, Files(folder, scale, _progress), SECRET, databases, inboxes)
         for number in range(scale.rounds):

@@ -45,11 +45,10 @@ class Results(NamedTuple):
         median: dict[str, float] = self.inboxes["cases"][name]["median"]
         return median
 
-    def parts(self, storage: str) -> tuple[int, dict[str, int]]:
-        """How many events the largest inbox that was looked at held, and the bytes of each thing that it kept."""
+    def parts(self, storage: str) -> list[tuple[int, dict[str, int]]]:
+        """How many events an inbox held when it was looked at, and the bytes of each thing that it kept; growing."""
         sizes = self.footprint["storages"][storage]
-        count = max(sizes, key=int)
-        return int(count), sizes[count]
+        return sorted((int(count), parts) for count, parts in sizes.items())
 
 
 class Kept(NamedTuple):
@@ -67,11 +66,13 @@ def load() -> Results:
 
 
 def kept(results: Results, storage: str) -> Kept:
-    count, parts = results.parts(storage)
+    looks = results.parts(storage)
+    count, parts = looks[-1]
     if storage in INDEX:
         body = sum(size for name, size in parts.items() if name in BODIES)
         return Kept(parts[INDEX[storage]] / count, (sum(parts.values()) - body) / count, body / count)
-    return Kept(parts["memory"] / count, parts["disk"] / count, 0)
+    fewer, less = looks[0]  # what a server takes anyhow is in both
+    return Kept((parts["memory"] - less["memory"]) / (count - fewer), parts["disk"] / count, 0)
 
 
 def costs(results: Results, storage: str) -> tuple[float, float, float, float]:

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bodies import BODY_BYTES
-from benchmarks.inboxes.storages import STORAGES, Inboxes
+from benchmarks.inboxes.storages import JETSTREAM, JETSTREAM_THREE, POSTGRESQL, SQLITE, STORAGES, Inboxes
 from benchmarks.machine import facts
 from benchmarks.processes import ROOT
 
-COUNTS = (100_000, 300_000, 1_000_000)
+COUNTS = {
+    SQLITE: (1_000_000,),
+    POSTGRESQL: (1_000_000,),
+    JETSTREAM: (100_000, 300_000, 1_000_000),
+    JETSTREAM_THREE: (100_000, 300_000),
+}
+"""A server of NATS has a memory of its own too, so it is looked at as it grows."""
 RESULTS = Path(__file__).parent / "results" / "footprint.json"
 
 
@@ -28,13 +34,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "build", help="for the inboxes")
     parser.add_argument("--quick", action="store_true", help="PostgreSQL in the system's temporary folder")
     arguments = parser.parse_args()
-    counts = sorted(arguments.events or COUNTS)
+    counts = dict.fromkeys(STORAGES, sorted(arguments.events)) if arguments.events else COUNTS
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.folder.resolve()) as folder,
-        closing(Inboxes(Path(folder), 0, _progress, quick=arguments.quick)) as inboxes,
+        closing(Inboxes(Path(folder), {}, _progress, quick=arguments.quick)) as inboxes,
     ):
-        found: dict[str, Any] = {name: inboxes.growth(name, counts) for name in arguments.only or STORAGES}
+        found: dict[str, Any] = {name: inboxes.growth(name, counts[name]) for name in arguments.only or STORAGES}
         summary = {
             "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
             "machine": facts(Path(folder)),

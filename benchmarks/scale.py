@@ -19,6 +19,8 @@ class Scale:
     """Events that a worker drains."""
     finished: int = 1_000_000
     """Rows of the file that has a past."""
+    finished_of_jetstream: int = 300_000
+    """Fewer: to store a million one by one takes minutes."""
     blocked: int = 1_000_000
     """Events behind one key whose head is in backoff."""
     inbox_waiting: int = 120_000
@@ -64,6 +66,7 @@ QUICK = Scale(
     load=1,
     waiting=20_000,
     finished=3_000,
+    finished_of_jetstream=3_000,
     blocked=2_000,
     inbox_waiting=6_000,
     inbox_blocked=1_000,

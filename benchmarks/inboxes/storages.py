@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -176,14 +176,16 @@ class JetStream:
     def settle_down(self, place: Place) -> None:
         pass
 
-    def sizes(self, place: Place) -> dict[str, int]:
-        """Of one node, their mean."""
-        assert self._running is not None
-        folders = [node.folder for node in self._running.nodes]
-        return {
-            "disk": sum(_bytes_in(folder) for folder in folders) // len(folders),
-            "memory": sum(psutil.Process(pid).memory_info().rss for pid in place.servers) // len(place.servers),
-        }
+    def sizes(self, place: Place) -> dict[str, int]:  # noqa: ARG002  # it is the one that runs
+        """Of one node, their mean; its memory as it runs, and once more when it was started again."""
+        cluster = self._running
+        assert cluster is not None
+        running = _memory(cluster)
+        self.rest()
+        self._start(cluster)
+        folders = [node.folder for node in cluster.nodes]
+        disk = sum(_bytes_in(folder) for folder in folders) // len(folders)
+        return {"disk": disk, "memory": running, "memory_restarted": _memory(cluster)}
 
     def rest(self) -> None:
         running, self._running = self._running, None
@@ -218,6 +220,12 @@ async def _relations(address: str) -> dict[str, int]:
     return {row["name"]: row["bytes"] for row in rows}
 
 
+def _memory(cluster: NatsCluster) -> int:
+    """Resident, of one node, their mean."""
+    sizes = [psutil.Process(node.pid).memory_info().rss for node in cluster.nodes]
+    return sum(sizes) // len(sizes)
+
+
 def _bytes_in(folder: Path) -> int:
     """On the disk; what is sparse does not count."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
@@ -226,9 +234,11 @@ def _bytes_in(folder: Path) -> int:
 class Inboxes:
     """All kinds, made when they are asked for; one is up at a time."""
 
-    def __init__(self, folder: Path, finished: int, progress: Callable[[str], None], *, quick: bool = False) -> None:
-        """`finished`: events of a past. `quick`: PostgreSQL in the system's temporary folder, as root cannot give
-        it just any."""
+    def __init__(
+        self, folder: Path, finished: Mapping[str, int], progress: Callable[[str], None], *, quick: bool = False
+    ) -> None:
+        """`finished`: events of a past, by storage. `quick`: PostgreSQL in the system's temporary folder, as root
+        cannot give it just any."""
         self._folder = folder
         self._finished = finished
         self._progress = progress
@@ -254,7 +264,7 @@ class Inboxes:
             place, is_new = storage.past()
             if is_new:
                 self._progress(f"preparing an inbox with a past: {name}")
-                prefill.adopt_finished(place.loading, "past", self._finished)
+                prefill.adopt_finished(place.loading, "past", self._finished[name])
                 storage.settle_down(place)
             yield place
         finally:

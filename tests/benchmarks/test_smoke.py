@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cases import usual
+from benchmarks.inboxes.storages import STORAGES
 from benchmarks.sending.stock import DIALECTS
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,11 @@ SENDER_CASES = {
     *(f"publish.{dialect}.half" for dialect in DIALECTS),
     *(f"isolation.{sick}" for sick in ("none", "two", "third")),
 }
+INBOX_CASES = {
+    *(f"acks.{storage}.{processes}" for storage in STORAGES for processes in (1, 2)),
+    *(f"acks_finished.{storage}" for storage in STORAGES),
+    *(f"drain{beside}.{storage}" for storage in STORAGES for beside in ("", "_finished", "_blocked")),
+}
 USUAL = {"celery", "celery_tuned"}
 LATENCIES = {"p50_ms", "p99_ms", "max_ms"}
 
@@ -49,6 +55,11 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def sender(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return measured(tmp_path_factory.mktemp("bench"), "sender", SENDER_CASES)
+
+
+@pytest.fixture(scope="module")
+def inboxes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return measured(tmp_path_factory.mktemp("bench"), "inboxes", INBOX_CASES)
 
 
 def measured(folder: Path, part: str, names: set[str]) -> dict[str, Any]:
@@ -99,6 +110,19 @@ def test_every_case_of_the_sender_counted_something(sender: dict[str, Any]) -> N
         assert all(value > 0 for field, value in run.items() if "cpu" not in field), (name, run)
     judged = {(target["case"], target["against"]) for target in sender["targets"]}
     assert {case for case, _ in judged} >= {"deliver.sqlite.1", "deliver_behind.postgresql", "isolation.third"}
+
+
+@pytest.mark.needs("wrk")
+def test_every_case_of_every_inbox_counted_something(inboxes: dict[str, Any]) -> None:
+    assert inboxes["cases"].keys() == INBOX_CASES
+    for name, case in inboxes["cases"].items():
+        [run] = case["runs"]
+        expected = {"count", "per_second", "cpu_us", "of_sqlite"}
+        expected |= LATENCIES if name.startswith("acks") else set()
+        expected |= set() if "sqlite" in name else {"database_cpu_us"}
+        assert expected == run.keys() == case["median"].keys(), name
+        assert all(value > 0 for field, value in run.items() if "cpu" not in field), (name, run)
+    assert len(inboxes["targets"]) == 6
 
 
 def test_the_usual_way_is_measured_or_named_as_left_out(sender: dict[str, Any]) -> None:
