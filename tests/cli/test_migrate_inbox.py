@@ -45,7 +45,6 @@ def test_one_thing_is_named() -> None:
         ("sqlite:///:memory:", 2, "--inbox: an inbox in memory"),
         ("sqlite:///{folder}", 1, "cannot be migrated: "),
         ("postgresql://u:h0rse@/none?host={folder}", 1, "cannot be migrated: "),
-        ("nats://u:h0rse@127.0.0.1:1/none", 1, "cannot be migrated: "),
     ],
 )
 def test_what_it_cannot_do_is_one_line_without_a_password(url: str, code: int, message: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from kirimhook.testing.nats import nats_cluster
 from kirimhook.testing.postgres import postgres_server
 from tests.cli.conftest import places
 from tests.cli.inboxes import KINDS, Places
+from tests.crash.waiting import until
 from tests.serving.processes import Serving, post, serve
 
 __all__ = ["places"]
@@ -85,6 +86,12 @@ def test_it_starts_while_its_server_is_away_and_serves_when_it_is_back(
             served.logged("inbox_opened")
             assert post(served.url, "evt_1") == (200, b"ok")
             served.prints("handled evt_1")
+            stop()
+            until(lambda: served.admin("/readyz")[0] == 503, "it is not ready")
+            assert post(served.url, "evt_2")[0] == 503
+            start()
+            until(lambda: post(served.url, "evt_2")[0] == 200, "it takes events again")
+            until(lambda: served.admin("/readyz")[0] == 200, "it is ready")
             assert served.terminate() == 0
             assert PASSWORD not in said(served)
 

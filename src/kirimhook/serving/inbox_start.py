@@ -23,6 +23,9 @@ LOOK = 1.0
 LASTING = frozenset({"not_migrated", "newer_schema", "not_durable", "refused"})
 """Reasons of a server that do not pass by themselves; `refused`: the user, the password or the name is wrong."""
 
+LOST_HINT = "this inbox loses events with the process, or with the power: not for production"
+LATE_HINT = "its servers sync writes late, or do not say when: inbox_opened tells what is promised"
+
 
 class InboxStart:
     """Open once, stop once."""
@@ -32,6 +35,13 @@ class InboxStart:
         self._url = url
         self._observer = observer
         self._awaiting: asyncio.Task[None] | None = None
+
+    @property
+    def hint(self) -> str | None:
+        """About an inbox that is open and not durable."""
+        if self._awaiting is not None or self._inbox.capabilities.durable:
+            return None
+        return LATE_HINT if getattr(self._inbox, "promise", "") else LOST_HINT
 
     async def open(self) -> None:
         """Raises `ServeError`, with the inbox closed, for one that cannot be used until somebody changes something."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from kirimhook.serving.service import Service
 
 PLAIN_HINT = "plain HTTP: put a proxy with TLS in front, or give --tls-cert and --tls-key"
-LOST_HINT = "this inbox loses events with the process, or with the power: not for production"
 
 
 class Receiving:
@@ -49,7 +48,7 @@ class Receiving:
 
     def tell_started(self, observer: Observer, sockets: Sockets, service: Service | None) -> None:
         options, fields = self._options, dict[str, Any]()
-        hints = [LOST_HINT] if service is not None and not service.durable else []
+        hints = [service.hint] if service is not None and service.hint else []
         if options.listen is not None and sockets.public is not None:
             address, tls = address_of(sockets.public), options.listen.tls is not None
             fields |= {"url": address.url("https" if tls else "http", options.listen.path), "tls": tls}

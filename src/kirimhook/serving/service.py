@@ -47,8 +47,9 @@ class Service:
         self._reporter = Reporter(self._inbox, self._meter, self.observer, receiver=self._receiver, worker=self._worker)
 
     @property
-    def durable(self) -> bool:
-        return self._inbox.capabilities.durable
+    def hint(self) -> str | None:
+        """What an operator should know about the inbox."""
+        return self._opening.hint
 
     async def start(self, bound: socket.socket | None) -> None:
         """Receive on `bound`, and work. Raises `ServeError`; then nothing runs."""
