@@ -119,6 +119,7 @@ class Connection(Client):
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
+        self._transport = None  # nats-py would wait for it to close, which may take for ever
         await super()._close(status, do_cbs)
 
 
