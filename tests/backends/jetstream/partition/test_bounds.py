@@ -191,3 +191,31 @@ def test_a_heavy_batch_says_so() -> None:
         batch.settle([Settlement(7, number, Parked("x" * 8_000))])
     batch.settle([Settlement(7, number, Parked("x" * 8_000)) for number in range(31, 40)])
     assert batch.is_heavy
+
+
+def test_adopted_events_with_long_reasons_are_noted_in_records_that_are_messages() -> None:
+    reason = "\0" * 2 * LONGEST_REASON
+    parked = Adopted(EventState.PARKED, 3, None, reason, NOW, has_payload=True)
+    waiting = Adopted(EventState.WAITING, 3, NOW + 1, reason, None, has_payload=True)
+    partition = Partition([Fresh(number, None, NOW, parked if number % 2 else waiting) for number in range(1, 41)])
+    assert partition.lease(1) == []
+    assert 0 < partition.state.noted < 5
+    partition.note_all()
+    assert partition.largest < LARGEST_MESSAGE - 2 * HEAVY
+    assert len(partition.state.entries) == len(partition.state.aside_due) == 20
+
+
+def test_what_is_confirmed_at_once_is_bounded() -> None:
+    """The rest is left for the next record."""
+    skipped = Adopted(EventState.SKIPPED, 0, None, None, NOW, has_payload=True)
+    partition = Partition([Fresh(number, None, NOW, skipped) for number in range(1, 10_001)])
+    partition.note_all()
+    numbers = list(partition.state.aside_due)
+    partition.decide(lambda batch: batch.remove([(number, EventState.SKIPPED) for number in numbers[:5_000]], 1_000))
+    records = 0
+    while partition.state.aside_due or partition.state.removal_due:
+        partition.decide(lambda batch: batch.confirm([(n, one.as_of) for n, one in partition.state.aside_due.items()]))
+        partition.decide(lambda batch: batch.gone(partition.state.removal_due))
+        records += 1
+    assert records == 2
+    assert partition.largest < LARGEST_MESSAGE / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from kirimhook.backends.jetstream.codec import Adopted
@@ -30,6 +31,8 @@ AHEAD = 1024
 """Events that a lease likes to have in the queue beyond what it needs, for the runs behind its heads."""
 MOST_NOTED = 2048
 """Events that one record notes."""
+MOST_CONFIRMED = 4096
+"""Of each kind, in one record."""
 MOST_UNFINISHED = 250_000
 """Entries of a partition: while it has so many, no more are noted."""
 HEAVY = 256 * 1024
@@ -83,6 +86,11 @@ class Batch:
     def is_heavy(self) -> bool:
         """The record is large: append it, and put the next wish into another."""
         return self._draft.weight >= HEAVY
+
+    @property
+    def _has_room(self) -> bool:
+        """For one more fresh event. One that was adopted can bring a long reason."""
+        return self._room > 0 and not self.is_heavy
 
     @property
     def has_more(self) -> bool:
@@ -178,7 +186,7 @@ class Batch:
         heads: list[Entry] = []
         while len(heads) < limit:
             due, fresh = view.next_due(), self._next_fresh
-            if fresh is not None and self._room > 0 and (due is None or fresh.at < due[0]):
+            if fresh is not None and self._has_room and (due is None or fresh.at < due[0]):
                 self._note(fresh)
             elif due is not None:
                 heads.append(view.take(due))
@@ -197,7 +205,7 @@ class Batch:
     def note(self, most: int) -> None:
         """Take up to `most` fresh events into the queue; finished ones that were adopted end at once."""
         for _ in range(most):
-            if self._next_fresh is None or self._room <= 0:
+            if self._next_fresh is None or not self._has_room:
                 return
             self._note(self._next_fresh)
 
@@ -253,17 +261,17 @@ class Batch:
         return done
 
     def gone(self, numbers: Iterable[int]) -> None:
-        """Of `state.removal_due`, these are deleted, from the stream and aside."""
-        for number in numbers:
-            if number in self._state.removal_due:
-                self._draft.gone(number)
+        """Of `state.removal_due`, these are deleted, stream and aside. Those beyond `MOST_CONFIRMED` are left."""
+        due = self._state.removal_due
+        for number in islice((number for number in numbers if number in due), MOST_CONFIRMED):
+            self._draft.gone(number)
 
     def confirm(self, written: Iterable[tuple[int, int]]) -> None:
-        """Of `state.aside_due`, these `(number, as_of)` are written."""
-        for number, as_of in written:
-            due = self._state.aside_due.get(number)
-            if due is not None and due.as_of == as_of:
-                self._draft.confirm(number, as_of)
+        """Of `state.aside_due`, these `(number, as_of)` are written. Those beyond `MOST_CONFIRMED` are left."""
+        due = self._state.aside_due
+        true = (one for one in written if one[0] in due and due[one[0]].as_of == one[1])
+        for number, as_of in islice(true, MOST_CONFIRMED):
+            self._draft.confirm(number, as_of)
 
     def pause(self, paused: bool) -> None:
         """Or resume."""

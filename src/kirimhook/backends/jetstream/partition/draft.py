@@ -88,11 +88,9 @@ class Draft:
         self._removed[number] = state
 
     def confirm(self, number: int, as_of: int) -> None:
-        self.weight += ROW // 2
         self._confirmed.append((number, as_of))
 
     def gone(self, number: int) -> None:
-        self.weight += ROW // 4
         self._gone.append(number)
 
     def is_finished(self, number: int, since: int) -> bool:
