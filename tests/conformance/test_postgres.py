@@ -62,5 +62,6 @@ class TestThroughAPooler(Waiting, Sharing, Crowding, Transacting):
         return Schema(server, poll_only=True)
 
 
+@pytest.mark.timeout(600)  # a failure takes some minutes to be made short
 def test_it_shows_what_the_model_shows(server: PostgresServer) -> None:
     check(lambda: Schema(server, poll_only=False), histories(30))
