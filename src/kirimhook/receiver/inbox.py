@@ -167,7 +167,10 @@ class Inbox(Protocol):
     async def resume(self) -> None: ...
 
     async def purge(self, limit: int) -> Purged:
-        """Remove at most `limit` payloads and `limit` records that are past their retention; never unfinished ones."""
+        """Remove at most `limit` payloads and `limit` records that are past their retention; never unfinished ones.
+
+        What is above an unfinished event may stay until that is finished.
+        """
         ...
 
     async def stats(self) -> Stats: ...
