@@ -105,6 +105,12 @@ class Machine(RuleBasedStateMachine):
         assert self.replica == self.state
         assert State.from_snapshot(self.state.to_snapshot()) == self.state
 
+    @rule()
+    def another_handle_goes_on(self) -> None:
+        self.append()
+        self.replicate(start_anew=True)
+        self.state, self.replica = self.replica, self.state
+
     @rule(arriving=arrivals)
     def put(self, arriving: list[int | None]) -> None:
         self.append()
