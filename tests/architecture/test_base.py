@@ -10,6 +10,8 @@ from tests.architecture.tree import SRC, module_name, sources
 # What needs an extra, or pytest. Everything else is the base package.
 NEEDS_MORE = (
     "kirimhook.__main__",
+    "kirimhook.backends.jetstream.",
+    "kirimhook.backends.postgres.",
     "kirimhook.cli.",
     "kirimhook.migrations",
     "kirimhook.sender",
