@@ -28,6 +28,8 @@ TRIES = 4
 UNSAFE = """
 SELECT string_agg(name || ' = ' || setting, ', ' ORDER BY name) FROM pg_settings
 WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"""
+ASKED = "SET LOCAL plan_cache_mode = force_custom_plan"
+"""What operators ask is planned for the tables as they are."""
 STANDBY = "SELECT pg_is_in_recovery()"
 
 
@@ -132,7 +134,11 @@ class Undone(Exception):
 
 def begin(settings: PostgresSettings, timeout: float, *, read_only: bool = False) -> str:
     """What a session says once when it is ours alone, and a transaction when it is not."""
-    kind = "ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "ISOLATION LEVEL READ COMMITTED READ WRITE"
+    kind = (
+        f"ISOLATION LEVEL REPEATABLE READ READ ONLY; {ASKED}"
+        if read_only
+        else "READ WRITE, ISOLATION LEVEL READ COMMITTED"
+    )
     if not settings.poll_only:
         return f"BEGIN {kind}"
     return f"BEGIN {kind}; " + "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in kept(timeout).items())

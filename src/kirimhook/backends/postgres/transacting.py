@@ -73,7 +73,7 @@ class Transactions:
 
     async def _transact(self, connection: Connection, done: Settlement, work: Work) -> Ended:
         await connection.execute(begin(self._settings, self._settings.transaction_timeout))
-        sql = f"SELECT token = $2 FROM {self._settings.schema}.queue WHERE number = $1"
+        sql = f"SELECT {self._settings.schema}.bears($1, $2)"
         if not await connection.fetchval(sql, done.number, done.token):
             await connection.execute("ROLLBACK")
             return Ended(held=False)

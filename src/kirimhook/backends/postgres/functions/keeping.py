@@ -14,11 +14,13 @@ BEGIN
     {lock(WORK)};
     RETURN QUERY
     WITH found AS MATERIALIZED (
-        SELECT w.number, w.lane, f.state, EXISTS (SELECT FROM {{schema}}.payloads p WHERE p.number = w.number) AS whole
-        FROM unnest(wanted, lanes) AS w (number, lane) JOIN {{schema}}.finished f ON f.number = w.number
+        SELECT w.number, w.lane, f.state,
+               (SELECT p.number FROM {{schema}}.payloads p WHERE p.number = w.number) IS NOT NULL AS whole
+        FROM unnest(wanted, lanes) AS w (number, lane)
+        CROSS JOIN LATERAL (SELECT state FROM {{schema}}.finished WHERE number = w.number LIMIT 1) f
         WHERE f.state = ANY (states)),
     chosen AS MATERIALIZED (SELECT * FROM found WHERE whole),
-    gone AS (DELETE FROM {{schema}}.finished f USING chosen c WHERE f.number = c.number),
+    gone AS (DELETE FROM {{schema}}.finished WHERE number = ANY (ARRAY(SELECT number FROM chosen))),
     counted AS (
         UPDATE {{schema}}.tally t SET events = t.events - c.events
         FROM (SELECT state, count(*) AS events FROM chosen GROUP BY state) c WHERE t.state = c.state),
@@ -27,7 +29,8 @@ BEGIN
         SELECT c.number, c.lane,
                CASE WHEN c.lane IS NULL THEN at_now
                     WHEN row_number() OVER (PARTITION BY c.lane ORDER BY c.number) > 1 THEN NULL
-                    WHEN EXISTS (SELECT FROM {{schema}}.queue q WHERE q.lane = c.lane) THEN NULL
+                    WHEN (SELECT q.number FROM {{schema}}.queue q WHERE q.lane BETWEEN c.lane AND c.lane LIMIT 1)
+                         IS NOT NULL THEN NULL
                     ELSE at_now END
         FROM chosen c)
     SELECT count(*) FILTER (WHERE whole)::integer, count(*) FILTER (WHERE NOT whole)::integer FROM found;
@@ -44,8 +47,9 @@ BEGIN
     WITH looked AS MATERIALIZED (
         SELECT p.number, e.received_at, f.state IN {ERASABLE} AND f.at < horizon AS old
         FROM (SELECT number FROM {{schema}}.payloads WHERE number > beyond ORDER BY number LIMIT most) p
-        JOIN {{schema}}.events e ON e.number = p.number LEFT JOIN {{schema}}.finished f ON f.number = p.number),
-    gone AS (DELETE FROM {{schema}}.payloads p USING looked l WHERE p.number = l.number AND l.old)
+        CROSS JOIN LATERAL (SELECT received_at FROM {{schema}}.events WHERE number = p.number LIMIT 1) e
+        LEFT JOIN LATERAL (SELECT state, at FROM {{schema}}.finished WHERE number = p.number LIMIT 1) f ON true),
+    gone AS (DELETE FROM {{schema}}.payloads WHERE number = ANY (ARRAY(SELECT number FROM looked WHERE old)))
     SELECT count(*) FILTER (WHERE old)::integer, count(*)::integer, max(number),
            (array_agg(received_at ORDER BY number DESC))[1]
     FROM looked;
@@ -63,10 +67,10 @@ BEGIN
         SELECT e.number, e.received_at, f.state,
                f.state IN {ERASABLE} AND e.received_at < horizon AND f.at < ended_before AS old
         FROM (SELECT number, received_at FROM {{schema}}.events WHERE number > beyond ORDER BY number LIMIT most) e
-        LEFT JOIN {{schema}}.finished f ON f.number = e.number),
-    erased AS (DELETE FROM {{schema}}.payloads p USING looked l WHERE p.number = l.number AND l.old),
-    forgotten AS (DELETE FROM {{schema}}.finished f USING looked l WHERE f.number = l.number AND l.old),
-    gone AS (DELETE FROM {{schema}}.events e USING looked l WHERE e.number = l.number AND l.old),
+        LEFT JOIN LATERAL (SELECT state, at FROM {{schema}}.finished WHERE number = e.number LIMIT 1) f ON true),
+    erased AS (DELETE FROM {{schema}}.payloads WHERE number = ANY (ARRAY(SELECT number FROM looked WHERE old))),
+    forgotten AS (DELETE FROM {{schema}}.finished WHERE number = ANY (ARRAY(SELECT number FROM looked WHERE old))),
+    gone AS (DELETE FROM {{schema}}.events WHERE number = ANY (ARRAY(SELECT number FROM looked WHERE old))),
     counted AS (
         UPDATE {{schema}}.tally t SET events = t.events - c.events
         FROM (SELECT state, count(*) AS events FROM looked WHERE old GROUP BY state) c WHERE t.state = c.state)

@@ -10,6 +10,8 @@ FIRST = """
 SELECT n.number FROM {schema}.queue n
 WHERE n.lane BETWEEN q.lane AND q.lane AND num_nonnulls(n.visible_at) = 1 ORDER BY n.lane, n.number LIMIT 1"""
 """The head of the lane of `q`. Written so that one index alone can answer it: that of lanes."""
+OF_D = "LATERAL (SELECT t.ctid AS row, t.* FROM {schema}.queue t WHERE t.number = d.number LIMIT 1)"
+"""The row of the number in `d`."""
 
 LEASE = f"""
 CREATE FUNCTION {{schema}}.lease(
@@ -33,13 +35,12 @@ BEGIN
         FROM (SELECT q.number, q.visible_at, CASE WHEN q.lane IS NULL THEN q.number ELSE ({FIRST}) END AS first
               FROM {{schema}}.queue q WHERE q.visible_at <= at_now ORDER BY q.visible_at, q.number LIMIT looked) q;
         EXIT WHEN behind IS NULL;
-        UPDATE {{schema}}.queue q SET visible_at = NULL FROM unnest(behind) AS b (number) WHERE q.number = b.number;
+        UPDATE {{schema}}.queue SET visible_at = NULL WHERE number = ANY (behind);
         EXIT WHEN cardinality(due) >= most;
         looked := greatest(looked, 1000);
     END LOOP;
     due := due[1:most];
-    SELECT q.number INTO suspected FROM unnest(due) WITH ORDINALITY AS d (number, place)
-    JOIN {{schema}}.queue q ON q.number = d.number
+    SELECT q.number INTO suspected FROM unnest(due) WITH ORDINALITY AS d (number, place) CROSS JOIN {OF_D} q
     WHERE q.crashes + num_nonnulls(q.token) >= suspect_after ORDER BY d.place LIMIT 1;
     IF suspected IS NOT NULL THEN
         due := ARRAY[suspected];
@@ -47,28 +48,28 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH runs AS MATERIALIZED (
-        SELECT d.place, d.number AS head, q.number, q.attempts + num_nonnulls(q.token) AS attempts
-        FROM unnest(due) WITH ORDINALITY AS d (number, place) JOIN {{schema}}.queue q ON q.number = d.number
+        SELECT d.place, q.row, d.number AS head, q.number, q.attempts + num_nonnulls(q.token) AS attempts
+        FROM unnest(due) WITH ORDINALITY AS d (number, place) CROSS JOIN {OF_D} q
         UNION ALL
-        SELECT d.place, d.number, f.number, f.attempts
-        FROM unnest(due) WITH ORDINALITY AS d (number, place) JOIN {{schema}}.queue q ON q.number = d.number
-        CROSS JOIN LATERAL (
+        SELECT d.place, NULL, d.number, f.number, f.attempts
+        FROM unnest(due) WITH ORDINALITY AS d (number, place) CROSS JOIN {OF_D} q CROSS JOIN LATERAL (
             SELECT n.number, n.attempts FROM {{schema}}.queue n
             WHERE n.lane BETWEEN q.lane AND q.lane AND n.number <> q.number
             ORDER BY n.lane, n.number LIMIT longest - 1) f
         WHERE q.lane IS NOT NULL AND longest > 1),
     taken AS MATERIALIZED (
         SELECT * FROM (
-            SELECT r.place, r.head, r.attempts, e.*, p.body,
+            SELECT r.row, r.head, r.attempts, e.*, p.body,
                    row_number() OVER w AS position, sum(octet_length(p.body)) OVER w AS weight
-            FROM runs r JOIN {{schema}}.events e ON e.number = r.number
-            JOIN {{schema}}.payloads p ON p.number = r.number
+            FROM runs r
+            CROSS JOIN LATERAL (SELECT * FROM {{schema}}.events WHERE number = r.number LIMIT 1) e
+            CROSS JOIN LATERAL (SELECT body FROM {{schema}}.payloads WHERE number = r.number LIMIT 1) p
             WINDOW w AS (ORDER BY r.place, r.number <> r.head, r.number)) t
         WHERE t.position = 1 OR t.weight <= most_bytes),
     marked AS (
         UPDATE {{schema}}.queue q SET token = bearing, visible_at = until, attempts = t.attempts,
             crashes = q.crashes + num_nonnulls(q.token)
-        FROM taken t WHERE t.number = t.head AND q.number = t.head)
+        FROM taken t WHERE q.ctid = t.row AND t.row IS NOT NULL)
     SELECT t.head, suspected IS NOT NULL, t.number, t.attempts + 1, t.dedupe_key, t.event_id, t.type, t.source,
            t.ordering_key, t.livemode, t.problem, t.delivery_id, t.received_at, t.body
     FROM taken t ORDER BY t.position;
@@ -88,14 +89,15 @@ BEGIN
             WHERE n.lane BETWEEN q.lane AND q.lane AND num_nonnulls(n.visible_at) = 1
             ORDER BY n.lane, n.number LIMIT 1) END AS head
         FROM unnest(tokens, held, untils) WITH ORDINALITY AS a (token, number, until, place)
-        LEFT JOIN {schema}.queue q ON q.number = a.number),
+        LEFT JOIN LATERAL (SELECT * FROM {schema}.queue t WHERE t.number = a.number LIMIT 1) q ON true),
     found AS MATERIALIZED (
-        SELECT a.place, a.until, q.number FROM asked a
-        LEFT JOIN {schema}.queue q ON q.number = a.head AND q.token = a.token),
+        SELECT a.place, a.until, (
+            SELECT q.ctid FROM {schema}.queue q WHERE q.number = a.head AND q.token = a.token) AS row
+        FROM asked a),
     renewed AS (
         UPDATE {schema}.queue q SET visible_at = f.until
-        FROM (SELECT number, max(until) AS until FROM found GROUP BY number) f WHERE q.number = f.number)
-    SELECT array_agg(f.number IS NOT NULL ORDER BY f.place) INTO answer FROM found f;
+        FROM (SELECT row, max(until) AS until FROM found GROUP BY row) f WHERE q.ctid = f.row)
+    SELECT array_agg(f.row IS NOT NULL ORDER BY f.place) INTO answer FROM found f;
     RETURN answer;
 END $$;
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kirimhook.backends.postgres.functions.shape import PLANS, PUTS, WAITS, WORK, lock, place
 
 COLUMNS = "number, dedupe_key, event_id, type, source, ordering_key, livemode, problem, delivery_id, received_at"
+STORED = "(SELECT e.number FROM {schema}.events e WHERE e.number = a.number)"
 
 PUT = f"""
 CREATE FUNCTION {{schema}}.put(
@@ -31,17 +32,14 @@ BEGIN
         INSERT INTO {{schema}}.queue (number, lane, visible_at) SELECT * FROM unnest(numbers, lanes, dues);
     ELSE
         INSERT INTO {{schema}}.payloads (number, body)
-        SELECT a.number, a.body FROM unnest(numbers, bodies) AS a (number, body)
-        JOIN {{schema}}.events e ON e.number = a.number;
+        SELECT a.number, a.body FROM unnest(numbers, bodies) AS a (number, body) WHERE {STORED} IS NOT NULL;
         INSERT INTO {{schema}}.queue (number, lane, visible_at)
-        SELECT a.number, a.lane, arrived FROM unnest(numbers, lanes) AS a (number, lane)
-        JOIN {{schema}}.events e ON e.number = a.number;
+        SELECT a.number, a.lane, arrived FROM unnest(numbers, lanes) AS a (number, lane) WHERE {STORED} IS NOT NULL;
         RETURN QUERY
-        SELECT a.place::integer, EXISTS (
-            SELECT FROM {{schema}}.events k JOIN {{schema}}.finished f ON f.number = k.number
-            WHERE k.dedupe_key = a.dedupe_key AND f.state = 'parked')
-        FROM unnest(numbers, keys) WITH ORDINALITY AS a (number, dedupe_key, place)
-        WHERE NOT EXISTS (SELECT FROM {{schema}}.events e WHERE e.number = a.number);
+        SELECT a.place::integer, coalesce((
+            SELECT f.state = 'parked' FROM {{schema}}.finished f WHERE f.number = (
+                SELECT k.number FROM {{schema}}.events k WHERE k.dedupe_key = a.dedupe_key)), false)
+        FROM unnest(numbers, keys) WITH ORDINALITY AS a (number, dedupe_key, place) WHERE {STORED} IS NULL;
     END IF;
     IF stored > 0 AND NOT pg_try_advisory_xact_lock({place(WAITS)}) THEN
         PERFORM pg_notify('{{schema}}', '');
@@ -70,12 +68,12 @@ BEGIN
     GET DIAGNOSTICS stored = ROW_COUNT;
     INSERT INTO {{schema}}.payloads (number, body)
     SELECT a.number, a.body FROM unnest(numbers, bodies) AS a (number, body)
-    JOIN {{schema}}.events e ON e.number = a.number WHERE a.body IS NOT NULL;
+    WHERE a.body IS NOT NULL AND {STORED} IS NOT NULL;
     WITH ended AS (
         INSERT INTO {{schema}}.finished (number, state, at, attempts, reason)
         SELECT a.number, a.state, a.at, a.attempts, a.reason
         FROM unnest(numbers, states, ends, tries, reasons) AS a (number, state, at, attempts, reason)
-        JOIN {{schema}}.events e ON e.number = a.number WHERE a.state IS NOT NULL
+        WHERE a.state IS NOT NULL AND {STORED} IS NOT NULL
         RETURNING state)
     UPDATE {{schema}}.tally t SET events = t.events + c.events
     FROM (SELECT state, count(*) AS events FROM ended GROUP BY state) c WHERE t.state = c.state;
@@ -83,11 +81,12 @@ BEGIN
     SELECT a.number, a.lane,
            CASE WHEN a.lane IS NULL THEN a.due
                 WHEN row_number() OVER (PARTITION BY a.lane ORDER BY a.number) > 1 THEN NULL
-                WHEN EXISTS (SELECT FROM {{schema}}.queue q WHERE q.lane = a.lane) THEN NULL
+                WHEN (SELECT q.number FROM {{schema}}.queue q WHERE q.lane BETWEEN a.lane AND a.lane LIMIT 1)
+                     IS NOT NULL THEN NULL
                 ELSE a.due END,
            a.attempts, a.reason
     FROM unnest(numbers, states, lanes, dues, tries, reasons) AS a (number, state, lane, due, attempts, reason)
-    JOIN {{schema}}.events e ON e.number = a.number WHERE a.state IS NULL;
+    WHERE a.state IS NULL AND {STORED} IS NOT NULL;
     RETURN stored;
 END $$;
 """

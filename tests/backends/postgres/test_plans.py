@@ -1,0 +1,126 @@
+"""Plans made for empty tables stay good when the tables are not: work grows with the events, and with nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from kirimhook.backends.postgres.inbox import PostgresInbox
+from kirimhook.receiver.model import RetryAt, Settlement
+from tests.backends.postgres.places import START, Place, done, event
+
+EVENTS = 4_000
+TOUCHES = 25
+"""Index entries read for an event at most, by all of put, lease and settle. A plan that is wrong reads thousands."""
+
+
+async def idle(inbox: PostgresInbox) -> None:
+    """Long enough for every statement to have its plan kept, which PostgreSQL does after five."""
+    for _ in range(12):
+        await inbox.wait(0.01)
+        assert await inbox.lease(64, 30) == []
+        assert await inbox.settle([Settlement(1, 1, RetryAt(1, ""), 2)]) == [False]
+        assert await inbox.renew([(1, 1)], 30) == [False]
+
+
+async def put(inbox: PostgresInbox, names: Sequence[str], keys: int) -> None:
+    """In batches, of so many ordering keys in turn, or without one."""
+    events = [event(name, f"k{number % keys}" if keys else None) for number, name in enumerate(names)]
+    for start in range(0, len(events), 500):
+        await inbox.put(events[start : start + 500])
+
+
+async def drain(inbox: PostgresInbox) -> int:
+    ended = 0
+    leases = await inbox.lease(64, 30)
+    while leases:
+        held, more = await asyncio.gather(inbox.settle(done(leases)), inbox.lease(64, 30))
+        assert all(held)
+        ended += len(held)
+        leases = more or await inbox.lease(64, 30)
+    return ended
+
+
+async def reads(place: Place) -> tuple[int, int]:
+    """Rows read by scans of whole tables, and index entries read, since the server keeps count."""
+    async with place.outside() as outside:
+        await outside.execute("SELECT pg_stat_clear_snapshot()")
+        scanned: int = await outside.fetchval(
+            "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = $1 "
+            "AND relname IN ('events', 'payloads', 'queue', 'finished')", place.schema,
+        )  # fmt: skip
+        touched: int = await outside.fetchval(
+            "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = $1", place.schema
+        )
+        return scanned, touched
+
+
+async def told(inbox: PostgresInbox) -> None:
+    """The server counts what a session read when that ends, at the latest."""
+    await inbox.close()
+
+
+def test_a_burst_after_idle_polling_of_empty_tables(place: Place) -> None:
+    """Vacuumed and analysed while empty, which is when every wrong plan is as cheap as the right one."""
+
+    async def play() -> None:
+        async with place.opened() as inbox:
+            async with place.outside() as outside:
+                for table in ("events", "payloads", "queue", "finished"):
+                    await outside.execute(f"VACUUM ANALYZE {place.schema}.{table}")
+                    await outside.execute(f"ALTER TABLE {place.schema}.{table} SET (autovacuum_enabled = off)")
+            await idle(inbox)
+            await put(inbox, [f"{number}" for number in range(EVENTS)], keys=500)
+            assert await drain(inbox) == EVENTS
+            await told(inbox)
+        scanned, touched = await reads(place)
+        assert scanned == 0
+        assert touched < TOUCHES * EVENTS
+
+    asyncio.run(play())
+
+
+def test_a_hot_key_that_waits_costs_the_others_nothing(place: Place) -> None:
+    """All that is behind a head in backoff is looked at once, and not again with every lease."""
+
+    async def play() -> None:
+        async with place.opened() as inbox:
+            await idle(inbox)
+            await inbox.put([event("head", "hot")])
+            (lease,) = await inbox.lease(64, 30)
+            later = RetryAt(int(START * 1000) + 60_000, "later")
+            await inbox.settle([Settlement(lease.token, lease.run[0].number, later)])
+            for number in range(EVENTS):  # a batch of its own each: a batch has one head of a key at most
+                if number % 100 == 0:
+                    await asyncio.gather(*(one_of_hot(inbox, number + each) for each in range(100)))
+            await put(inbox, [f"cold {number}" for number in range(EVENTS)], keys=0)
+            assert await drain(inbox) == EVENTS
+            await told(inbox)
+        scanned, touched = await reads(place)
+        assert scanned == 0
+        assert touched < TOUCHES * 2 * EVENTS
+
+    asyncio.run(play())
+
+
+async def one_of_hot(inbox: PostgresInbox, number: int) -> None:
+    await inbox.put([event(f"hot {number}", "hot")])
+
+
+def test_a_large_past_costs_nothing(place: Place) -> None:
+    """Finished events are in no table that leasing reads, but by their numbers."""
+
+    async def play() -> None:
+        async with place.opened() as inbox:
+            await put(inbox, [f"old {number}" for number in range(EVENTS)], keys=0)
+            assert await drain(inbox) == EVENTS
+        _, before = await reads(place)
+        async with place.opened() as inbox:
+            await idle(inbox)
+            await put(inbox, [f"{number}" for number in range(500)], keys=50)
+            assert await drain(inbox) == 500
+        scanned, touched = await reads(place)
+        assert scanned == 0
+        assert touched - before < TOUCHES * 500
+
+    asyncio.run(play())
