@@ -70,7 +70,7 @@ def test_a_batch_ends_before_a_gap() -> None:
     """A message that was lost on the way is not passed over."""
 
     async def play() -> None:
-        batch = Batch(0)
+        batch = Batch(0, 1)
         assert not batch.take(message(3, 0), b"c")
         assert not batch.take(message(5, 3), b"e")
         assert not batch.take(message(9, 7), b"i")
@@ -79,7 +79,7 @@ def test_a_batch_ends_before_a_gap() -> None:
         assert batch.over.done()
         assert [found.sequence for found in batch.messages] == [3, 5]
         assert batch.trouble
-        headless = Batch(0)
+        headless = Batch(0, 1)
         assert not headless.take(message(5, 3), b"e")
         assert headless.messages == []
 

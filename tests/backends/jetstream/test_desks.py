@@ -20,9 +20,9 @@ class CountingLink(Link):
 
     asked = 0
 
-    async def api(self, name: str, request: dict[str, Any] | None, *, prefix: str = "$JS.API.") -> dict[str, Any]:
+    async def api(self, name: str, request: dict[str, Any] | None, *, first: float | None = None) -> dict[str, Any]:
         self.asked += 1
-        return await super().api(name, request, prefix=prefix)
+        return await super().api(name, request, first=first)
 
     async def read(self, stream: str, subject: str, seq: int, most: int, most_bytes: int) -> list[Message]:
         self.asked += 1

@@ -164,7 +164,7 @@ def test_puts_during_an_outage_fail_within_their_bound_and_go_on_after_it() -> N
 
 def test_closing_stores_what_waits(node: NatsCluster) -> None:
     async def play() -> None:
-        async with putting(node.url(fresh_name())) as putter:
+        async with putting(node.url(fresh_name()), commit_bound=60.0) as putter:
             waiting = [asyncio.create_task(putter.put(event(f"e{n}"))) for n in range(3000)]
             await asyncio.sleep(0)
             putter.arrivals.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -128,6 +129,36 @@ def test_who_appends_with_an_expectation_learns_what_became_of_it(three: NatsClu
             assert [record.payload for record in records] == [b"%d" % number for number in range(done)]
 
     asyncio.run(play())
+
+
+def test_a_frozen_server_that_is_asked_now_and_then_costs_little(three: NatsCluster) -> None:
+    """A part of all reads goes to it, for as long as the others have not noticed. No read waits a whole timeout."""
+
+    async def play() -> None:
+        async with linked(three.url("box"), timeout=30.0, patience=60.0) as link:
+            for _ in range(10):
+                await link.publish("box.jr.1", b"a")
+            await until_all_have(three, "box_journal", 10)
+            leader = three.leader("box_journal")
+            frozen = next(node for node in three.nodes if node is not leader)
+            frozen.freeze()
+            began = time.monotonic()
+            for _ in range(30):
+                assert len(await link.read("box_journal", "box.jr.1", 1, 100, 1 << 20)) == 10
+                assert await link.get("box_journal", 3)
+            assert time.monotonic() - began < 30
+
+    asyncio.run(play())
+
+
+async def until_all_have(cluster: NatsCluster, stream: str, messages: int) -> None:
+    def states() -> list[int]:
+        return [
+            found["state"]["messages"] for node in cluster.nodes for found in node.streams() if found["name"] == stream
+        ]
+
+    while await asyncio.to_thread(states) != [messages] * len(cluster.nodes):
+        pass
 
 
 async def until_it_stores(link: Link, subject: str) -> None:

@@ -60,8 +60,10 @@ class Ack:
 class Batch:
     """Messages in order, until their end is said. What came after a gap is not kept."""
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, step: float) -> None:
+        """`step`: seconds that the next message may take once one has come."""
         self.deadline = deadline
+        self._step = step
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.messages: list[Message] = []
         self.trouble: str | None = None
@@ -79,6 +81,7 @@ class Batch:
         elif self.trouble is None:
             sequence, subject = header_of(headers, b"Nats-Sequence"), header_of(headers, b"Nats-Subject")
             self.messages.append(Message(int(sequence), subject.decode(), data))
+            self.deadline = max(self.deadline, self.over.get_loop().time() + self._step)
         return False
 
     def fail(self, detail: str) -> None:

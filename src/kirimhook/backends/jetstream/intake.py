@@ -27,6 +27,8 @@ PART_OF_BOUND = 0.9
 """Of a put's time; the rest is for the answer to reach it."""
 AGAIN = (0.05, 0.1, 0.2, 0.4)
 """Seconds before another try; the last one repeats."""
+SHORTEST = 0.2
+"""Seconds that a try must have left."""
 HINT_EVERY = 0.005
 """Seconds between two hints, at least."""
 
@@ -148,7 +150,7 @@ class Intake:
 
         try:
             over = self._names.known(claim.hashed)
-            self._link.post(claim.subject, claim.payload, acked, expected=0, over=over)
+            self._link.post(claim.subject, claim.payload, acked, expected=0, over=over, deadline=claim.deadline)
         except InboxUnavailable as error:
             self._failed(claim, error)
 
@@ -169,7 +171,7 @@ class Intake:
         loop = asyncio.get_running_loop()
         pause = AGAIN[min(claim.tries, len(AGAIN) - 1)]
         lasting = isinstance(error, Refused) and not error.temporary
-        if lasting or loop.time() + pause >= claim.deadline:
+        if lasting or loop.time() + pause + SHORTEST >= claim.deadline:
             self._told(claim, error)
             return
         claim.tries += 1

@@ -12,8 +12,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kirimhook.backends.jetstream.answers import Ack, Answer, Batch, Gathered, Message, header_of, status_of
+from kirimhook.backends.jetstream.answers import Ack, Answer, Gathered, Message, status_of
 from kirimhook.backends.jetstream.names import Names
+from kirimhook.backends.jetstream.reads import AGAIN, FIRST, Reads
 from kirimhook.backends.jetstream.settings import JetStreamSettings
 from kirimhook.backends.jetstream.wire import Wire
 from kirimhook.receiver.inbox import InboxUnavailable
@@ -28,8 +29,6 @@ TOO_LARGE = frozenset({10054, 10097})
 SOON_OVER = frozenset({10005, 10164})
 """Too few servers yet; another message of the subject is being stored. So is whatever has the code 503."""
 MOST_SUBJECTS = 512
-AGAIN = 0.05
-"""Seconds before something is asked again."""
 
 
 class WrongLast(Exception):
@@ -63,6 +62,7 @@ class Link:
         self._names = Names(settings.name)
         self._wire: Wire | None = None
         self._on_hint: list[Callable[[], object]] = []
+        self._reads = Reads(settings, self._open_wire)
 
     @property
     def connected(self) -> bool:
@@ -132,14 +132,19 @@ class Link:
         *,
         expected: int | None = None,
         over: str = "",
+        deadline: float | None = None,
     ) -> None:
-        """Like `publish_soon`, for who wants no future: `acked` is called with what `outcome_of` reads."""
+        """Like `publish_soon`, for who wants no future: `acked` is called with what `outcome_of` reads.
+
+        An answer later than `deadline` (the loop's clock), or than `timeout` allows, counts as none.
+        """
         wire = self._open_wire()
         headers = _expecting(expected, over)
         if wire.connected and len(payload) + len(headers) > wire.max_payload:
             detail = f"{len(payload)} bytes, and the server's max_payload is {wire.max_payload}"
             raise Refused("too_large", detail)
-        wire.ask(subject, payload, Ack(self._deadline(), acked), headers)
+        last = self._deadline() if deadline is None else min(deadline, self._deadline())
+        wire.ask(subject, payload, Ack(last, acked), headers)
 
     async def read(self, stream: str, subject: str, seq: int, most: int, most_bytes: int) -> list[Message]:
         """Messages from sequence `seq` on whose subject matches, in order, without a gap; at least one if there is.
@@ -147,30 +152,17 @@ class Link:
         Empty: the server that was asked has no more. It may lag behind the leader.
         """
         asked = {"next_by_subj": subject, "seq": max(1, seq), "batch": most, "max_bytes": most_bytes}
-        return await self._batch(stream, asked)
-
-    async def _batch(self, stream: str, request: dict[str, Any]) -> list[Message]:
-        asked = json.dumps(request).encode()
-        until = self._patience()
-        while True:
-            wire = self._open_wire()
-            await wire.ready(until)
-            batch = Batch(self._deadline())
-            wire.ask(f"$JS.API.DIRECT.GET.{stream}", asked, batch)
-            await batch.over
-            if batch.trouble is None or (batch.messages and "multi_last" not in request):
-                return batch.messages
-            await self._again(InboxUnavailable(*wire.unanswered(batch.trouble)), until)
+        return await self._reads.batch(stream, asked, whole=False)
 
     async def last(self, stream: str, subject: str, *, leader: bool = True) -> Message | None:
         """The last message whose subject matches. A server other than the leader may lag behind."""
         if leader:
             return await self._from_leader(stream, {"last_by_subj": subject})
-        return await self._direct(stream, {"last_by_subj": subject})
+        return await self._reads.one(stream, {"last_by_subj": subject})
 
     async def get(self, stream: str, sequence: int) -> Message | None:
         """The message with that sequence. What a server lacks is looked for at the leader."""
-        found = await self._direct(stream, {"seq": sequence})
+        found = await self._reads.one(stream, {"seq": sequence})
         return found or await self._from_leader(stream, {"seq": sequence})
 
     async def next(self, stream: str, subject: str, seq: int) -> Message | None:
@@ -181,7 +173,8 @@ class Link:
         """The last messages of up to `MOST_SUBJECTS` subjects, by sequence; the server asked may lag behind."""
         if not subjects:
             return []
-        return await self._batch(stream, {"multi_last": list(subjects), "batch": len(subjects)})
+        asked = {"multi_last": list(subjects), "batch": len(subjects)}
+        return await self._reads.batch(stream, asked, whole=True)
 
     async def purge(self, stream: str, subject: str, below: int) -> int:
         """Remove messages with a sequence under `below` whose subject matches; how many."""
@@ -202,13 +195,16 @@ class Link:
         """Configuration, state and cluster of a stream, as the servers say it. Raises `Refused` with `NO_STREAM`."""
         return await self.api(f"STREAM.INFO.{stream}", None)
 
-    async def api(self, name: str, request: dict[str, Any] | None, *, prefix: str = "$JS.API.") -> dict[str, Any]:
-        """Ask JetStream for something that may be asked twice. Raises `Refused`, `InboxUnavailable`."""
-        until = self._patience()
+    async def api(self, name: str, request: dict[str, Any] | None, *, first: float | None = None) -> dict[str, Any]:
+        """Ask JetStream for something that may be asked twice. Raises `Refused`, `InboxUnavailable`.
+
+        `first`: seconds to wait for the first answer, twice as many each time after that; else always `timeout`.
+        """
+        until, within = self._patience(), first or self._settings.timeout
         payload = json.dumps(request).encode() if request is not None else b""
         while True:
             try:
-                reply = await self._ask(prefix + name, payload, until)
+                reply = await self._ask(f"$JS.API.{name}", payload, until, within)
                 if status_of(reply.headers) == 503:
                     raise Refused("storage_unavailable", "no server answers for JetStream", temporary=True)
                 found: dict[str, Any] = json.loads(reply.data)
@@ -216,6 +212,7 @@ class Link:
                     raise _refused(found["error"])
                 return found
             except (Refused, OutcomeUnknown) as error:
+                within = min(2 * within, self._settings.timeout)
                 await self._again(error, until)
 
     async def gather(self, subject: str, within: float) -> list[bytes]:
@@ -240,34 +237,19 @@ class Link:
         for callback in self._on_hint:
             callback()
 
-    async def _direct(self, stream: str, request: dict[str, Any]) -> Message | None:
-        until = self._patience()
-        while True:
-            try:
-                reply = await self._ask(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), until)
-                status = status_of(reply.headers)
-                if status == 404:
-                    return None
-                if status:
-                    raise Refused("storage_unavailable", f"status {status} instead of a message", temporary=True)
-                sequence = int(header_of(reply.headers, b"Nats-Sequence"))
-                return Message(sequence, header_of(reply.headers, b"Nats-Subject").decode(), reply.data)
-            except (Refused, OutcomeUnknown) as error:
-                await self._again(error, until)
-
     async def _from_leader(self, stream: str, request: dict[str, Any]) -> Message | None:
         try:
-            found = (await self.api(f"STREAM.MSG.GET.{stream}", request))["message"]
+            found = (await self.api(f"STREAM.MSG.GET.{stream}", request, first=FIRST))["message"]
         except Refused as refused:
             if refused.code == NO_MESSAGE:
                 return None
             raise
         return Message(int(found["seq"]), str(found["subject"]), base64.b64decode(found.get("data", "")))
 
-    async def _ask(self, subject: str, payload: bytes, until: float) -> Answer:
+    async def _ask(self, subject: str, payload: bytes, until: float, within: float) -> Answer:
         wire = self._open_wire()
         await wire.ready(until)
-        answer = Answer(self._deadline())
+        answer = Answer(asyncio.get_running_loop().time() + within)
         wire.ask(subject, payload, answer)
         await answer.over
         if answer.trouble is not None:

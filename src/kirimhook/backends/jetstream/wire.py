@@ -35,6 +35,7 @@ SWEEP = 0.05
 NOT_ALLOWED = "permissions violation"
 REFUSALS = ("authorization", "authentication", "maximum connections", "secure connection", "certificate_verify")
 """What servers say, and nats-py of them, to whom they do not want."""
+SILENCE = "no answer in time"
 REPLIES, HINTS = 1, 2
 """Our two subscriptions."""
 
@@ -216,7 +217,7 @@ class Wire:
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
         for number in [number for number, waiter in self._waiting.items() if waiter.deadline <= now]:
-            self._waiting.pop(number).fail("no answer in time")
+            self._waiting.pop(number).fail(SILENCE)
         self._sweeping = bool(self._waiting)
         if self._sweeping:
             asyncio.get_running_loop().call_later(SWEEP, self._sweep)
