@@ -72,7 +72,8 @@ def kept(results: Results, storage: str) -> Kept:
         body = sum(size for name, size in parts.items() if name in BODIES)
         return Kept(parts[INDEX[storage]] / count, (sum(parts.values()) - body) / count, body / count)
     fewer, less = looks[0]  # what a server takes anyhow is in both
-    return Kept((parts["memory"] - less["memory"]) / (count - fewer), parts["disk"] / count, 0)
+    memory = parts["memory_restarted"] - less["memory_restarted"]
+    return Kept(memory / (count - fewer), parts["disk"] / count, 0)
 
 
 def costs(results: Results, storage: str) -> tuple[float, float, float, float]:
