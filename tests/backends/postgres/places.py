@@ -64,7 +64,7 @@ class Place:
 
 def event(name: str, key: str | None = None, **changes: Any) -> InboundEvent:
     made = InboundEvent(
-        b"", name, "message.received", "meta", key, True, None, f"wbd_{name}", int(START * 1000), name.encode()
+        b"", name, "message.received", "meta", key, True, None, f"wbd_{name}", int(START * 1000), b"{}"
     )._replace(**changes)
     identity = dedupe_key(made.source, made.event_id, made.type, made.body)
     return made._replace(dedupe_key=identity)
