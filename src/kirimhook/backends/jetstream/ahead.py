@@ -8,15 +8,16 @@ from collections import deque
 from collections.abc import Iterable
 
 from kirimhook.backends.jetstream.codec import decode
-from kirimhook.backends.jetstream.link import Link, Message
-from kirimhook.backends.jetstream.names import Names, lane_of
+from kirimhook.backends.jetstream.link import Message
+from kirimhook.backends.jetstream.names import lane_of
 from kirimhook.backends.jetstream.partition.decide import Fresh
+from kirimhook.backends.jetstream.place import Place
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
 
 MOST = 2048
 """Events read ahead of what is noted."""
-PAGE = 512
+PAGE = 256
 """Events of one request."""
 MOST_BYTES = 32 * 1024 * 1024
 """Bodies that one handle has at hand, all its partitions together, plus one message of each."""
@@ -29,13 +30,14 @@ AT_ONCE = 64
 class Ahead:
     """Of one partition of one handle. `fresh` is what a `Batch` is given."""
 
-    def __init__(self, link: Link, names: Names, partition: int, *, share: int, replicated: bool) -> None:
-        """`share`: bytes of bodies at hand."""
+    def __init__(self, place: Place, partition: int) -> None:
+        link, names = place.link, place.names
         self._link = link
         self._stream = names.events
         self._subject = names.events_of(partition)
-        self._share = share
-        self._replicated = replicated
+        self._share = MOST_BYTES // place.partitions
+        self._replicated = place.replicated
+        self._pages = place.pages
         self.fresh: deque[Fresh] = deque()
         self._at_hand: dict[int, InboundEvent] = {}
         self._bytes = 0
@@ -90,7 +92,9 @@ class Ahead:
 
     async def _read(self, start: int) -> list[Message]:
         most = min(PAGE, max(1, MOST - len(self.fresh)))
-        messages = await self._link.read(self._stream, self._subject, start, most, max(1, self._share - self._bytes))
+        async with self._pages:
+            room = max(1, self._share - self._bytes)
+            messages = await self._link.read(self._stream, self._subject, start, most, room)
         if not messages and self._replicated:
             following = await self._link.next(self._stream, self._subject, start)
             return [following] if following is not None else []

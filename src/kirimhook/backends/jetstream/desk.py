@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from kirimhook.backends.jetstream.ahead import MOST_BYTES, Ahead
+from kirimhook.backends.jetstream.ahead import Ahead
 from kirimhook.backends.jetstream.duties import Duties
 from kirimhook.backends.jetstream.journal import Gap, Journal
 from kirimhook.backends.jetstream.link import OutcomeUnknown, WrongLast
@@ -49,13 +49,7 @@ class Desk:
         self._loop = asyncio.get_running_loop()
         self.partition = partition
         self.state = State()
-        self.ahead = Ahead(
-            place.link,
-            place.names,
-            partition,
-            share=MOST_BYTES // place.partitions,
-            replicated=place.replicated,
-        )
+        self.ahead = Ahead(place, partition)
         self.journal = Journal(place.link, place.names, partition, replicated=place.replicated)
         self._duties = Duties(place, partition, self._loop.time)
         self._unheard = unheard
@@ -262,6 +256,11 @@ class Desk:
             pass  # it is as long as before
         finally:
             self._shortening = None
+
+    @property
+    def undeleted(self) -> int:
+        """Removed events that, as far as is known here, are still in the stream."""
+        return len(self.state.removal_due) - self._duties.unconfirmed
 
     def tend(self) -> None:
         """Now and then: do what others left undone, confirm what is done."""

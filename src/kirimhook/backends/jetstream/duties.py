@@ -47,6 +47,11 @@ class Duties:
         """Something done has been unconfirmed for a while."""
         return bool(self._written or self._gone) and self._clock() - self._unconfirmed_since > SOON
 
+    @property
+    def unconfirmed(self) -> int:
+        """Deleted, and the journal does not say so yet."""
+        return len(self._gone)
+
     def confirm(self, batch: Batch) -> None:
         """Say in this record what is done."""
         now = self._clock()

@@ -152,19 +152,32 @@ class Looking:
         return int(state["first_seq"]), int(state["last_seq"])
 
     async def stats(self) -> Stats:
-        """What is not noted yet is counted as waiting by what the stream has beyond all that is."""
+        """By the journal, and by what is not noted there yet."""
         await self._desks.look()
         names, now = self._names, self._now()
         streams = (names.events, names.journal, names.aside)
         infos = [info["state"] for info in await asyncio.gather(*map(self._link.info, streams))]
         states = [desk.state for desk in self._desks.all]
         counts = {state: sum(one.tally[state] for one in states) for state in sorted(FINISHED)}
-        known = sum(counts.values()) + sum(len(one.removal_due) for one in states)
         running = sum(one.running(now) for one in states)
-        counts[EventState.RUNNING] = running
-        counts[EventState.WAITING] = max(0, int(infos[0]["messages"]) - known - running)
+        waiting = sum(len(one.entries) for one in states) - running + self._fresh(int(infos[0]["messages"]))
+        for desk in self._desks.all:
+            for fresh in desk.ahead.fresh:
+                if fresh.adopted is not None and fresh.adopted.state in FINISHED:
+                    counts[fresh.adopted.state] += 1
+                    waiting -= 1
+        counts |= {EventState.RUNNING: running, EventState.WAITING: waiting}
         paused = any(one.paused for one in states)
         return Stats(counts, paused, await self._oldest_waiting(), sum(int(info["bytes"]) for info in infos))
+
+    def _fresh(self, messages: int) -> int:
+        """Events that are not noted. Where they are too many to be read, what the stream has beyond all others."""
+        desks = self._desks.all
+        read = sum(len(desk.ahead.fresh) for desk in desks)
+        if not any(desk.ahead.has_more for desk in desks):
+            return read
+        noted = sum(sum(desk.state.tally.values()) + len(desk.state.entries) for desk in desks)
+        return max(read, messages - noted - sum(desk.undeleted for desk in desks))
 
     async def _oldest_waiting(self) -> int | None:
         """When the unfinished event with the lowest number arrived (ms)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,5 +20,7 @@ class Place(NamedTuple):
     """More than one server keeps the streams: one that is asked may lag behind."""
     now: Callable[[], int]
     """Milliseconds since the epoch."""
+    pages: asyncio.Semaphore
+    """Reads ahead that are on their way: more at a time only come later."""
     handle: str
     """Unique; the ids of this handle's records begin with it."""

@@ -27,6 +27,8 @@ CLOSING = 10.0
 """Seconds that closing waits for what is on its way."""
 POLL = 0.1
 """Seconds between looks for what another handle did."""
+PAGES = 2
+"""Pages of events that are read ahead at a time."""
 AGAIN = 0.5
 """Seconds between attempts to begin, while the servers are away."""
 
@@ -96,6 +98,7 @@ class Session:
             partitions=layout.partitions,
             replicated=layout.replicas > 1,
             now=lambda: int(self._clock() * 1000),
+            pages=asyncio.Semaphore(PAGES),
             handle=secrets.token_hex(8),
         )
         desks = Desks(place, self._stir)
