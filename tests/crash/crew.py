@@ -13,6 +13,8 @@ from tests.crash.processes import Processes
 LEASE = 3
 """Seconds until another worker may have what a killed one held."""
 EACH = 2
+TOLD = 8
+"""Log lines of each that a failure shows."""
 
 
 class Receiver(NamedTuple):
@@ -57,6 +59,12 @@ class Crew:
         self.kills += 1
         self.faults.append(Fault(began, time.monotonic(), killed.pid))
         self.workers[index] = self._worker()
+
+    def logs(self) -> str:
+        """The end of what each of them logged, but for the receivers' refusals."""
+        members = [*(each.served for each in self.receivers if each is not None), *self.workers]
+        last = [[line for line in list(each.log) if line.get("event") != "refused"][-TOLD:] for each in members]
+        return "\n".join(f"{each.pid}: {line}" for each, lines in zip(members, last, strict=True) for line in lines)
 
     def stop(self) -> list[int]:
         """Ask all of them to end; their exit codes."""

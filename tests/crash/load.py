@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -13,7 +14,7 @@ from kirimhook.contract.samples import Sample
 from tests.crash.sender import RESEND_AFTER, Sender
 from tests.crash.waiting import SOON
 
-CUSTOMERS = 24
+CUSTOMERS = 16
 PAUSE = 0.05
 """Seconds that a customer is silent: the processes under test need the processors too."""
 DOUBLED = 0.1
@@ -49,6 +50,7 @@ class Load:
         self._draw = draw
         self._sender: Sender
         self._ticked = asyncio.Condition()
+        self._on_their_way: Counter[str] = Counter()
         self._ended = False
         self._customers: list[asyncio.Task[None]] = []
 
@@ -92,6 +94,11 @@ class Load:
         wanted = len(self.answers) + more
         await self._until(lambda: len(self.answers) >= wanted, f"{more} answers")
 
+    async def on_its_way(self) -> str:
+        """Wait until a request is; the URL that it goes to."""
+        await self._until(lambda: self._on_their_way.total() > 0, "a request")
+        return next(iter(self._on_their_way.elements()))
+
     async def acks(self, since: float, count: int = 1) -> set[str]:
         """Wait until so many new events were acknowledged whose sending began after `since`; their ids."""
         await self._until(lambda: len(self.fresh(since)) >= count, f"{count} acks of new events")
@@ -102,8 +109,8 @@ class Load:
         await self._until(lambda: len(self._of_status(503, since)) >= count, f"{count} answers of 503")
 
     def acked_between(self, began: float, ended: float) -> list[Answer]:
-        """Acknowledgements, duplicates too, of requests that began after the one moment and ended before the other."""
-        return [answer for answer in self._of_status(200, began) if answer.ended < ended]
+        """New events that were acknowledged between these moments, to requests that began after the first."""
+        return [answer for answer in self.fresh(began) if answer.ended < ended]
 
     def fresh(self, since: float) -> list[Answer]:
         return [answer for answer in self._of_status(200, since) if answer.is_fresh]
@@ -146,12 +153,19 @@ class Load:
         urls = self._urls()
         if not urls:
             return False
+        url = self._draw.choice(urls)
         began = time.monotonic()
-        reply = await self._sender.post(self._draw.choice(urls), sample, attempt)
+        self._on_their_way[url] += 1
+        await self._tick()
+        reply = await self._sender.post(url, sample, attempt)
+        self._on_their_way[url] -= 1
         if reply is None:
             return False
         fresh = reply.text == "ok"
         self.answers.append(Answer(began, time.monotonic(), sample.event_id, reply.status, fresh))
+        await self._tick()
+        return reply.status == 200
+
+    async def _tick(self) -> None:
         async with self._ticked:
             self._ticked.notify_all()
-        return reply.status == 200

@@ -27,7 +27,7 @@ ROUNDS = int(os.environ.get("KIRIMHOOK_CHAOS_ROUNDS", "5"))
 SEED = os.environ.get("KIRIMHOOK_CHAOS_SEED", "")
 LOOK = 0.05
 """Seconds between two looks at what other processes have done."""
-ANY_MOMENT = 0.05
+ANY_MOMENT = 0.004
 """Seconds."""
 UNFINISHED = {EventState.WAITING, EventState.RUNNING}
 
@@ -73,11 +73,15 @@ class Scene:
     async def play(self, fault: Callable[[int], Awaitable[None]]) -> None:
         """The fault ROUNDS times under load; on return all that was sent is acknowledged, and nothing is left to do."""
         await asyncio.to_thread(self.crew.start)
-        async with self.load:
-            await self.flows(time.monotonic())
-            for number in range(ROUNDS):
-                await fault(number)
-        await self._nothing_is_left()
+        try:
+            async with self.load:
+                await self.flows(time.monotonic())
+                for number in range(ROUNDS):
+                    await fault(number)
+            await self._nothing_is_left()
+        except (AssertionError, TimeoutError) as error:
+            error.add_note(f"seed {self.seed}\n{self.crew.logs()}")
+            raise
 
     async def flows(self, since: float) -> None:
         """Wait until an event sent after `since` was acknowledged, and one of those was handled."""
@@ -134,10 +138,11 @@ async def until(holds: Callable[[], object], what: str) -> None:
 
 
 async def kill_at_random(scene: Scene, _: int) -> None:
-    """One receiver and one worker, at a moment that nobody chose; and new ones in their place."""
-    await scene.load.answered(scene.draw.randrange(1, 200))
+    """A receiver that is taking a request, and a worker, at a moment that nobody chose; and new ones in their place."""
+    await scene.load.answered(scene.draw.randrange(1, 100))
+    url = await scene.load.on_its_way()
     await asyncio.sleep(scene.draw.uniform(0, ANY_MOMENT))
     await asyncio.gather(
-        asyncio.to_thread(scene.crew.kill_receiver, scene.draw.randrange(EACH)),
+        asyncio.to_thread(scene.crew.kill_receiver, scene.crew.urls().index(url)),
         asyncio.to_thread(scene.crew.kill_worker, scene.draw.randrange(EACH)),
     )

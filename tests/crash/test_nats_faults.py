@@ -34,10 +34,10 @@ def cluster() -> Iterator[NatsCluster]:
 
 
 def make_scene(
-    cluster: NatsCluster, name: str, processes: Processes, report: Report, fault: str, **options: object
+    cluster: NatsCluster, name: str, processes: Processes, report: Report, fault: str, commit_bound: float = 5
 ) -> Scene:
-    """A new inbox of this name, and its crew."""
-    processes.inbox = cluster.url(name, **options)
+    """A new inbox of this name, and its crew. `commit_bound`: seconds until the answer is 503."""
+    processes.inbox = cluster.url(name, commit_bound=commit_bound)
     processes.command("migrate", "--inbox", processes.inbox)
     nodes = len(cluster.nodes)
     return Scene(processes, report, f"JetStream, {nodes} node{'s' if nodes > 1 else ''}", fault)
@@ -103,7 +103,7 @@ def test_a_leader_is_frozen_and_continued(cluster: NatsCluster, processes: Proce
 
 def test_a_leader_and_another_are_killed(cluster: NatsCluster, processes: Processes, report: Report) -> None:
     """Without a quorum nothing is acknowledged; with it, all goes on."""
-    scene = make_scene(cluster, "quorum", processes, report, "a leader and another node killed")
+    scene = make_scene(cluster, "quorum", processes, report, "a leader and another node killed", 2)
 
     async def fault(number: int) -> None:
         first = await leader(cluster, f"quorum_{STREAMS[number % len(STREAMS)]}")
@@ -125,7 +125,7 @@ def test_a_leader_and_another_are_killed(cluster: NatsCluster, processes: Proces
 def test_its_disk_is_full(processes: Processes, report: Report) -> None:
     """One node. After it has seen a full disk it stores nothing until it is started again, with room."""
     with small_disk(DISK) as disk, nats_cluster(1, disk.folder / "nats") as cluster:
-        scene = make_scene(cluster, "full", processes, report, "full disk")
+        scene = make_scene(cluster, "full", processes, report, "full disk", 2)
         [node] = cluster.nodes
 
         async def fault(_: int) -> None:
