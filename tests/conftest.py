@@ -1,7 +1,8 @@
 """What every test runs under: nothing leaves the machine, and nothing is left out in silence.
 
 `@pytest.mark.needs("strace")`: on a user's machine without strace the test is deselected, and the summary
-says so; where CI is set it is an error. Where CI is set, a skipped or xfailed test fails the run.
+says so; where CI is set it is an error. `tmpfs` stands for being allowed to mount one. Where CI is set, a skipped
+or xfailed test fails the run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.crash.small_disk import can_mount
 
 CI = bool(os.environ.get("CI"))
 LEFT_OUT = pytest.StashKey[dict[str, list[str]]]()
@@ -49,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _missing(item: pytest.Item) -> list[str]:
     tools = {tool for mark in item.iter_markers("needs") for tool in mark.args}
-    return sorted(tool for tool in tools if shutil.which(tool) is None)
+    return sorted(tool for tool in tools if not (can_mount() if tool == "tmpfs" else shutil.which(tool)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 MOUNT = """
@@ -24,6 +25,16 @@ BLOCK = 4096
 
 class NoSmallDisk(Exception):
     """Neither root, nor allowed to have mounts of one's own."""
+
+
+@cache
+def can_mount() -> bool:
+    """Whether there can be a small disk."""
+    try:
+        with small_disk(1):
+            return True
+    except NoSmallDisk:
+        return False
 
 
 class SmallDisk:

@@ -27,6 +27,7 @@ from tests.crash.crashes import Outcome, through_crashes
 from tests.crash.faulty import FaultyVictim
 from tests.crash.processes import Processes
 from tests.crash.sender import contact, message
+from tests.crash.table import Report, Row
 
 ROUNDS = int(os.environ.get("KIRIMHOOK_CHAOS_ROUNDS", "5"))
 SEED = os.environ.get("KIRIMHOOK_CHAOS_SEED", "")
@@ -117,25 +118,28 @@ def seed() -> int:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_no_crash_loses_an_event_or_completes_it_twice(
-    workers: str, processes: Processes, say: Callable[[str], None]
-) -> None:
+def test_no_crash_loses_an_event_or_completes_it_twice(workers: str, processes: Processes, report: Report) -> None:
     chosen = seed()
     draw = random.Random(chosen)
     sent = batches(ROUNDS, draw)
     outcome = asyncio.run(through_crashes(ServeVictim(processes, "--workers", workers), sent, draw))
-    say(f"G2, --workers {workers}, {ROUNDS} kills (seed {chosen}): {outcome}")
+    report(row(f"SIGKILL of serve --workers {workers}", outcome), f"{outcome} (seed {chosen})")
     check(outcome, sent, processes)
 
 
 @pytest.mark.needs("strace")
-def test_no_crash_within_a_commit_does(processes: Processes, say: Callable[[str], None]) -> None:
+def test_no_crash_within_a_commit_does(processes: Processes, report: Report) -> None:
     chosen = seed()
     draw = random.Random(chosen)
     sent = batches(ROUNDS, draw)
     outcome = asyncio.run(through_crashes(PreciseVictim(processes, draw), sent, draw))
-    say(f"G2, {ROUNDS} deaths within a commit (seed {chosen}): {outcome}")
+    report(row("SIGKILL within a commit", outcome), f"{outcome} (seed {chosen})")
     check(outcome, sent, processes)
+
+
+def row(fault: str, outcome: Outcome) -> Row:
+    once = sum(times == 1 for times in outcome.ledger.done.values())
+    return Row("SQLite", fault, ROUNDS, ROUNDS, outcome.acked, once, outcome.twice, outcome.lost)
 
 
 def check(outcome: Outcome, sent: list[list[Sample]], processes: Processes) -> None:

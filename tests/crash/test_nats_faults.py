@@ -122,6 +122,7 @@ def test_a_leader_and_another_are_killed(cluster: NatsCluster, processes: Proces
     scene.close()
 
 
+@pytest.mark.needs("tmpfs")
 def test_its_disk_is_full(processes: Processes, report: Report) -> None:
     """One node. After it has seen a full disk it stores nothing until it is started again, with room."""
     with small_disk(DISK) as disk, nats_cluster(1, disk.folder / "nats") as cluster:

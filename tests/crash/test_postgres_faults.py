@@ -92,6 +92,7 @@ def test_the_server_is_stopped_and_continued(server: PostgresServer, processes: 
     scene.close()
 
 
+@pytest.mark.needs("tmpfs")
 def test_the_disk_of_its_log_is_full(processes: Processes, report: Report) -> None:
     """Such a server ends itself. Once there is room again, and somebody has started it, all goes on."""
     with small_disk(DISK) as disk, logging_to(disk) as server:
