@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from kirimhook.backends.jetstream.inbox import JetStreamInbox
@@ -80,8 +81,11 @@ class Handles:
         self.clock = Clock(NOW / 1000)
         self._opened: list[JetStreamInbox] = []
 
+    def settings(self, **options: Any) -> JetStreamSettings:
+        return replace(JetStreamSettings.from_url(self.url), **options)
+
     async def open(self, link: Any = Link, **options: Any) -> JetStreamInbox:
-        inbox = JetStreamInbox(JetStreamSettings.from_url(self.url, **options), self.clock, link)
+        inbox = JetStreamInbox(self.settings(**options), self.clock, link)
         self._opened.append(inbox)
         await inbox.open()
         return inbox

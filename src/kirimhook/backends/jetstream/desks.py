@@ -43,7 +43,7 @@ class Desks:
         for desk in self.all:
             desk.changed = changed
         self._looking = asyncio.Lock()
-        self._begun = self._looked = 0
+        self._begun = self._looked = self._failures = 0
         self._journal: tuple[int, int] | None = None
         self.tip = 0
         """The last sequence of the events' stream, as far as is known."""
@@ -53,15 +53,22 @@ class Desks:
     async def look(self, enough: int = PAGE) -> None:
         """Catch up with the journal, and read ahead in each partition until there are `enough`, or no more.
 
-        What was appended before this call is in. Callers at the same time share a look. Raises `InboxUnavailable`.
+        What was appended before this call is in. Callers at the same time share a look, also one that fails.
+        Raises `InboxUnavailable`.
         """
-        wanted = self._begun + 1
+        wanted, failures = self._begun + 1, self._failures
         async with self._looking:
+            if self._failures > failures:
+                raise InboxUnavailable("storage_unavailable", "the look before this one failed")
             if self._looked >= wanted:
                 return
             self._begun += 1
             mine = self._begun
-            await self._look(enough)
+            try:
+                await self._look(enough)
+            except InboxUnavailable:
+                self._failures += 1
+                raise
             self._looked = mine
 
     async def _look(self, enough: int) -> None:
@@ -123,9 +130,10 @@ class Desks:
         leases: list[Lease] = []
         for round_ in range(ROUNDS):
             wanted = limit - len(leases)
-            if self._available(wanted) < wanted:
+            shares, enough = self._shares(wanted)
+            if not enough:
                 await self.look(MOST if round_ else max(PAGE, wanted))
-            shares = self._shares(wanted)
+                shares, _ = self._shares(wanted)
             if not shares:
                 break
             found = await self._take(shares, until, token)
@@ -138,27 +146,27 @@ class Desks:
         self.read_on()
         return leases
 
-    def _available(self, most: int) -> int:
-        now = self._place.now()
-        found = 0
-        for desk in self.all:
-            found += _length(islice(desk.runs(now), most - found))
-            if found >= most:
-                break
-        return found
+    def _shares(self, wanted: int) -> tuple[dict[Desk, int], bool]:
+        """Whom to ask for how much, by what has been due for longest, and whether that is as much as is wanted.
 
-    def _shares(self, wanted: int) -> dict[Desk, int]:
-        """Whom to ask for how much, by what has been due for longest. A suspect that is due is asked for by itself."""
-        now = self._place.now()
-        for desk in self.all:
-            if not desk.state.paused and desk.state.has_suspect(now):
-                return {desk: wanted}
+        A suspect that is due is asked for by itself. Where others are at work is asked last.
+        """
         horizon = self._loop.time() - AWAY
-        alone = [desk for desk in self.all if desk.others_at <= horizon]
-        shares = _oldest(alone, wanted, now)
-        if (left := wanted - sum(shares.values())) > 0:
-            shares |= _oldest([desk for desk in self.all if desk not in alone], left, now)
-        return shares
+        shares: Counter[Desk] = Counter()
+        for others in (False, True):
+            desks = [desk for desk in self.all if (desk.others_at > horizon) is others]
+            for desk, number in self._oldest(desks, wanted - shares.total()):
+                entry = desk.state.entries.get(number)
+                if entry is not None and entry.is_suspect():
+                    return {desk: wanted}, True
+                shares[desk] += 1
+        return shares, shares.total() >= wanted
+
+    def _oldest(self, desks: Sequence[Desk], most: int) -> Iterator[tuple[Desk, int]]:
+        """Of the runs that these have: whose it is, and its head."""
+        now = self._place.now()
+        heads = heapq.merge(*(_runs(desk, now) for desk in desks))
+        return ((self.all[partition], number) for _, number, partition in islice(heads, most))
 
     async def _take(self, shares: dict[Desk, int], until: int, token: int) -> list[Lease]:
         room = MOST_BYTES // len(shares)
@@ -284,19 +292,8 @@ class Desks:
         await _each(desk.rest() for desk in self.all)
 
 
-def _oldest(desks: Sequence[Desk], wanted: int, now: int) -> dict[Desk, int]:
-    """How many of the `wanted` oldest runs each has."""
-    heads = heapq.merge(*(_runs(desk, now) for desk in desks))
-    by_partition = {desk.partition: desk for desk in desks}
-    return Counter(by_partition[partition] for _, _, partition in islice(heads, wanted))
-
-
 def _runs(desk: Desk, now: int) -> Iterator[tuple[int, int, int]]:
     return ((due, number, desk.partition) for due, number in desk.runs(now))
-
-
-def _length(items: Iterable[object]) -> int:
-    return sum(1 for _ in items)
 
 
 def _lease(taken: Taken, events: Mapping[int, InboundEvent]) -> Lease | None:

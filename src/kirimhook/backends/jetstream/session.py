@@ -55,7 +55,7 @@ class Session:
         self._link = link(settings)
         self.intake = Intake(self._link, settings, self.arrivals, clock, is_parked)
         self._floor: Floor | None = None
-        self._beginning = asyncio.Lock()
+        self._laying: asyncio.Task[Floor] | None = None
         self._again: asyncio.Task[None] | None = None
         self._sleepers: set[asyncio.Event] = set()
 
@@ -80,11 +80,20 @@ class Session:
                 await self.floor()
 
     async def floor(self) -> Floor:
-        """Raises `InboxUnavailable`."""
-        async with self._beginning:
-            if self._floor is None:
-                self._floor = await self._lay()
+        """Who asks at the same time shares an attempt. Raises `InboxUnavailable`."""
+        if self._floor is not None:
             return self._floor
+        if self._laying is None:
+            self._laying = asyncio.get_running_loop().create_task(self._lay())
+        laying = self._laying
+        try:
+            self._floor = await asyncio.shield(laying)
+        except InboxUnavailable as error:
+            raise InboxUnavailable(error.reason, error.detail, error.retry_after) from error
+        finally:
+            if laying.done():
+                self._laying = None
+        return self._floor
 
     async def _lay(self) -> Floor:
         names = Names(self.settings.name)
