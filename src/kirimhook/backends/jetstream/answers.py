@@ -24,6 +24,8 @@ class Message(NamedTuple):
 class Answer:
     """One message. `over` is done when it came, or will not."""
 
+    begun = False
+
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,8 +69,11 @@ class Batch:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.messages: list[Message] = []
         self.trouble: str | None = None
+        self.begun = False
+        """Something of it has come."""
 
     def take(self, headers: bytes, data: bytes) -> bool:
+        self.begun = True
         status = status_of(headers)
         if status:
             if status not in (END_OF_BATCH, NOT_FOUND) and self.trouble is None:

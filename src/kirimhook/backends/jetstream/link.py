@@ -14,7 +14,7 @@ from typing import Any
 
 from kirimhook.backends.jetstream.answers import Ack, Answer, Gathered, Message, status_of
 from kirimhook.backends.jetstream.names import Names
-from kirimhook.backends.jetstream.reads import AGAIN, FIRST, Reads
+from kirimhook.backends.jetstream.reads import AGAIN, Reads
 from kirimhook.backends.jetstream.settings import JetStreamSettings
 from kirimhook.backends.jetstream.wire import Wire
 from kirimhook.receiver.inbox import InboxUnavailable
@@ -25,6 +25,8 @@ WRONG_LAST = 10071
 NO_MESSAGE, NO_STREAM = 10037, 10059
 FULL = frozenset({10023, 10028, 10047, 10077, 10122, 10123})
 """The stream, the account or the disk has no room."""
+FIRST = 0.5
+"""Seconds to wait for the first answer of a leader, who may have to be elected first."""
 TOO_LARGE = frozenset({10054, 10097})
 SOON_OVER = frozenset({10005, 10164})
 """Too few servers yet; another message of the subject is being stored. So is whatever has the code 503."""

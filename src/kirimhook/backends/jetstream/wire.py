@@ -32,10 +32,11 @@ BACKOFF = (0.0, 0.05, 0.1, 0.25, 0.5)
 """Seconds before another round through all servers; the last one repeats."""
 SWEEP = 0.05
 """Seconds between looks for answers that are overdue."""
+LATE = 0.1
+"""Seconds by which such a look may be late itself."""
 NOT_ALLOWED = "permissions violation"
 REFUSALS = ("authorization", "authentication", "maximum connections", "secure connection", "certificate_verify")
 """What servers say, and nats-py of them, to whom they do not want."""
-SILENCE = "no answer in time"
 REPLIES, HINTS = 1, 2
 """Our two subscriptions."""
 
@@ -83,6 +84,10 @@ class Connection(Client):
         except BaseException:
             await self.hang_up()
             raise
+
+    @property
+    def clustered(self) -> bool:
+        return bool(self._server_info.get("cluster"))
 
     def send(self, command: bytes) -> None:
         """Soon, with whatever else is sent in this turn of the loop."""
@@ -135,7 +140,7 @@ class Wire:
         self._connection: Connection | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._sweeping = False
+        self._sweeping = self._was_late = False
         self._trouble = "not connected"
         self.on_hint: Callable[[], object] = lambda: None
         self.hint_subject = ""
@@ -143,6 +148,11 @@ class Wire:
     @property
     def connected(self) -> bool:
         return self._connection is not None
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the server is one of several."""
+        return self._connection is not None and self._connection.clustered
 
     @property
     def max_payload(self) -> int:
@@ -189,7 +199,8 @@ class Wire:
         connection.send(_command(subject, f"{self._prefix}{number}", headers, payload))
         if not self._sweeping:
             self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+            loop = asyncio.get_running_loop()
+            loop.call_at(loop.time() + SWEEP, self._sweep, loop.time() + SWEEP)
 
     def unanswered(self, detail: str) -> tuple[str, str]:
         """Reason and detail of a request that got no answer: what is not allowed is not answered either."""
@@ -214,13 +225,17 @@ class Wire:
         if waiter is not None and waiter.take(headers, data):
             del self._waiting[number]
 
-    def _sweep(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for number in [number for number, waiter in self._waiting.items() if waiter.deadline <= now]:
-            self._waiting.pop(number).fail(SILENCE)
+    def _sweep(self, due: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        late = now > due + LATE and not self._was_late  # our loop is behind: the answers may wait to be read
+        self._was_late = late
+        if not late:
+            for number in [number for number, waiter in self._waiting.items() if waiter.deadline <= now]:
+                self._waiting.pop(number).fail("no answer in time")
         self._sweeping = bool(self._waiting)
         if self._sweeping:
-            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+            loop.call_at(now + SWEEP, self._sweep, now + SWEEP)
 
     async def _live(self, tls: ssl.SSLContext | None) -> None:
         rounds = 0
