@@ -130,12 +130,14 @@ def test_a_hot_key_drains_as_fast_however_long_it_is() -> None:
 
 
 def test_renewals_leave_an_index_of_bounded_size() -> None:
-    partition = Partition([Fresh(1, 1, NOW), Fresh(2, None, NOW)])
-    held = [(taken.token, taken.run[0][0]) for taken in partition.lease(2)]
+    """Also while something that is due before them is left alone."""
+    partition = Partition([Fresh(number, None, NOW) for number in range(1, 4)])
+    held = [(taken.token, taken.run[0][0]) for taken in partition.lease(3)]
+    partition.settle([Settlement(7, 3, RetryAt(NOW + 1, "later"))])
     for step in range(5_000):
-        assert partition.renew(held, NOW + 30_000 + step) == [True, True]
+        assert partition.renew(held, NOW + 30_000 + step) == [True, True, False]
     assert len(partition.state._heads._heap) < 2_000
-    assert partition.state.next_due() == NOW + 30_000 + 4_999
+    assert partition.state.next_due() == NOW + 1
 
 
 def test_a_backlog_is_noted_in_records_that_are_messages() -> None:

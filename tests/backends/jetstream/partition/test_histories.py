@@ -186,6 +186,12 @@ class Machine(RuleBasedStateMachine):
         self.now += int(seconds * 1000)
         self.model.now = self.now
 
+    @rule(limit=st.integers(1, 6))
+    def crash(self, limit: int) -> None:
+        """Lease, and be heard of no more."""
+        self.lease(limit, 30)
+        self.time_passes(30)
+
     @rule(states=finished)
     def put_back(self, states: frozenset[EventState]) -> None:
         self.append()
