@@ -65,7 +65,3 @@ class Heads:
     def count(self, now: int, most: int) -> int:
         """How many are due, counted up to `most`."""
         return sum(1 for _ in islice(self.due(now), most))
-
-    def suspect(self, now: int, among: int) -> bool:
-        """Whether one of the `among` that are due first would be handed out alone."""
-        return any(self._entries[number].is_suspect() for _, number in islice(self.due(now), among))

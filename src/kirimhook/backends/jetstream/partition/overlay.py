@@ -9,12 +9,15 @@ from itertools import islice
 from kirimhook.backends.jetstream.partition.entry import Entry
 from kirimhook.backends.jetstream.partition.state import State
 
+_AS_BEFORE = Entry(0, None, None, None, 0, 0, None)
+
 
 class Overlay:
     """Entries as they would be; lanes and due heads follow from them."""
 
     def __init__(self, state: State, now: int) -> None:
         self._state = state
+        self._before = state.entries.get
         self._now = now
         self._entries: dict[int, Entry | None] = {}
         self._heads: dict[int, int | None] = {}
@@ -25,10 +28,8 @@ class Overlay:
 
     def entry(self, number: int) -> Entry | None:
         """None: it is finished, or not noted."""
-        try:
-            return self._entries[number]
-        except KeyError:
-            return self._state.entries.get(number)
+        found = self._entries.get(number, _AS_BEFORE)
+        return self._before(number) if found is _AS_BEFORE else found
 
     def set(self, entry: Entry) -> None:
         """Of an event that has an entry. With a due time it is the head of its lane."""
