@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from kirimhook.backends.postgres.functions.leasing import PASSES, WINDOW
 from kirimhook.backends.postgres.inbox import PostgresInbox
 from kirimhook.receiver.model import RetryAt, Settlement
-from tests.backends.postgres.places import START, Place, done, event
+from tests.backends.postgres.places import PATIENCE, START, Place, done, event
 
 EVENTS = 4_000
 TOUCHES = 25
@@ -99,6 +100,34 @@ def test_a_hot_key_that_waits_costs_the_others_nothing(place: Place) -> None:
         scanned, touched = await reads(place)
         assert scanned == 0
         assert touched < TOUCHES * 2 * EVENTS
+
+    asyncio.run(play())
+
+
+def test_after_a_long_time_without_a_worker_a_lease_is_bounded(place: Place) -> None:
+    """Far more are due behind a head in backoff than one lease looks at: each goes a step on, and says so."""
+
+    async def play() -> None:
+        async with place.opened() as inbox, place.outside() as outside:
+            await inbox.put([event("head", "hot")])
+            (lease,) = await inbox.lease(64, 30)
+            later = int(START * 1000) + 60_000
+            await inbox.settle([Settlement(lease.token, lease.run[0].number, RetryAt(later, "later"))])
+            queue, numbers = f"{place.schema}.queue", f"nextval('{place.schema}.numbers')"
+            await outside.execute(
+                f"INSERT INTO {queue} (number, lane, visible_at) SELECT {numbers}, lane, visible_at - 60000 "
+                f"FROM {queue}, generate_series(1, {PASSES * WINDOW * 2})"
+            )
+            await inbox.put([event("cold")])
+            looks = 0
+            while not (leases := await inbox.lease(64, 30)):
+                looks += 1
+                async with asyncio.timeout(PATIENCE):
+                    await inbox.wait(2 * PATIENCE)
+            assert [one.event.event_id for one in leases[0].run] == ["cold"]
+            assert looks == 2
+            due = await outside.fetchval(f"SELECT count(*) FROM {place.schema}.queue WHERE visible_at IS NOT NULL")
+            assert due == 2
 
     asyncio.run(play())
 

@@ -46,6 +46,7 @@ class Link:
         self._pause = 0.0
         self._not_before = 0.0
         self._trouble: InboxUnavailable | None = None
+        self._is_closed = False
 
     async def run(self, work: Callable[[Connection], Awaitable[T]], *, read_only: bool = False) -> T:
         """One transaction: a single statement, unless `read_only` or a pooler needs it to be begun and ended.
@@ -72,10 +73,11 @@ class Link:
                     self._drop()
 
     async def close(self) -> None:
-        """After what is under way, if that ends soon."""
+        """After what is under way, if that ends soon. Whoever comes later is refused."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.connect_timeout):
                 await self._turn.acquire()
+        self._is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
@@ -106,6 +108,8 @@ class Link:
         return value
 
     async def _connected(self) -> Connection:
+        if self._is_closed:
+            raise InboxUnavailable("closed", "open the inbox first")
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
         loop = asyncio.get_running_loop()

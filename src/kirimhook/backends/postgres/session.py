@@ -62,16 +62,13 @@ class Session:
         return await _asked(self._operating.run(work))
 
     async def close(self) -> None:
-        """Commit what waits, at most for `CLOSING` seconds."""
+        """Commit what waits and let handlers end, at most for `CLOSING` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
-                await self._intake.drain(self.arrivals)
-                await self.desk.drain()
+                await asyncio.gather(self._intake.drain(self.arrivals), self.desk.drain(), self.transactions.drain())
         self._committing.cancel()
-        await self.transactions.close(CLOSING)
-        await self.listener.close()
-        for link in (self._putting, self._working, self._looking, self._operating, self._reading):
-            await link.close()
+        links = (self._putting, self._working, self._looking, self._operating, self._reading)
+        await asyncio.gather(self.transactions.close(), self.listener.close(), *(link.close() for link in links))
 
 
 async def _nothing(connection: Connection) -> None:

@@ -38,7 +38,7 @@ CREATE TABLE {schema}.queue (
     crashes    integer NOT NULL DEFAULT 0,  -- leases that ran out since the last attempt that ended
     reason     text
 ) WITH (
-    fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
     autovacuum_vacuum_insert_scale_factor = 0.5, autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX queue_lane ON {schema}.queue (lane, number) WHERE lane IS NOT NULL;

@@ -61,15 +61,14 @@ class Transactions:
             finally:
                 self._free.append(link)
 
-    async def close(self, timeout: float) -> None:
-        """Wait for those that run, at most so many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                for _ in self._links:
-                    await self._room.acquire()
+    async def drain(self) -> None:
+        """Until none runs; no other begins after it."""
+        for _ in self._links:
+            await self._room.acquire()
+
+    async def close(self) -> None:
         self._threads.shutdown(wait=False)
-        for link in self._links:
-            await link.close()
+        await asyncio.gather(*(link.close() for link in self._links))
 
     async def _transact(self, connection: Connection, done: Settlement, work: Work) -> Ended:
         await connection.execute(begin(self._settings, self._settings.transaction_timeout))

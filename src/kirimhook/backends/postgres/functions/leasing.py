@@ -12,6 +12,9 @@ WHERE n.lane BETWEEN q.lane AND q.lane AND num_nonnulls(n.visible_at) = 1 ORDER 
 """The head of the lane of `q`. Written so that one index alone can answer it: that of lanes."""
 OF_D = "LATERAL (SELECT t.ctid AS row, t.* FROM {schema}.queue t WHERE t.number = d.number LIMIT 1)"
 """The row of the number in `d`."""
+PASSES, WINDOW = 20, 1000
+"""A lease takes the due time of so many times so many rows at most, that are due and behind their heads: there can be
+a million after a day without a worker. The next one goes on."""
 
 LEASE = f"""
 CREATE FUNCTION {{schema}}.lease(
@@ -23,6 +26,7 @@ DECLARE
     due bigint[];
     behind bigint[];
     looked integer := most;
+    passes integer := 0;
     suspected bigint;
 BEGIN
     IF EXISTS (SELECT FROM {{schema}}.control WHERE name = 'paused') THEN
@@ -36,8 +40,9 @@ BEGIN
               FROM {{schema}}.queue q WHERE q.visible_at <= at_now ORDER BY q.visible_at, q.number LIMIT looked) q;
         EXIT WHEN behind IS NULL;
         UPDATE {{schema}}.queue SET visible_at = NULL WHERE number = ANY (behind);
-        EXIT WHEN cardinality(due) >= most;
-        looked := greatest(looked, 1000);
+        passes := passes + 1;
+        EXIT WHEN cardinality(due) >= most OR passes = {PASSES};
+        looked := greatest(looked, {WINDOW});
     END LOOP;
     due := due[1:most];
     SELECT q.number INTO suspected FROM unnest(due) WITH ORDINALITY AS d (number, place) CROSS JOIN {OF_D} q
@@ -128,13 +133,21 @@ END $$;
 
 NEXT_DUE = f"""
 CREATE FUNCTION {{schema}}.next_due() RETURNS bigint LANGUAGE plpgsql {PLANS} AS $$
+DECLARE
+    soonest bigint;
 BEGIN
     IF EXISTS (SELECT FROM {{schema}}.control WHERE name = 'paused') THEN
         RETURN NULL;
     END IF;
-    RETURN (SELECT q.visible_at FROM {{schema}}.queue q
-            WHERE q.visible_at IS NOT NULL AND (q.lane IS NULL OR q.number = ({FIRST}))
-            ORDER BY q.visible_at, q.number LIMIT 1);
+    SELECT c.visible_at INTO soonest FROM (
+        SELECT q.visible_at, q.number, q.lane IS NULL OR q.number = ({FIRST}) AS is_head FROM {{schema}}.queue q
+        WHERE q.visible_at IS NOT NULL ORDER BY q.visible_at, q.number LIMIT {WINDOW}) c
+    WHERE c.is_head LIMIT 1;
+    IF NOT FOUND THEN  -- of so many a lease has to look at each
+        SELECT q.visible_at INTO soonest FROM {{schema}}.queue q WHERE q.visible_at IS NOT NULL
+        ORDER BY q.visible_at, q.number OFFSET {WINDOW} LIMIT 1;
+    END IF;
+    RETURN soonest;
 END $$;
 """
 
