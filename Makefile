@@ -35,7 +35,7 @@ fuzz: .venv/.fuzz-ready ## coverage-guided fuzzing, FUZZ_RUNS executions of each
 	@for target in fuzz/fuzz_*.py; do echo "$$target"; $(BIN)/python $$target -runs=$(FUZZ_RUNS) || exit 1; done
 
 chaos: .venv/.ready ## the crash tests for CHAOS_ROUNDS rounds, and CHAOS_SECONDS under load; writes docs/evidence/
-	@KIRIMHOOK_CHAOS_ROUNDS=$(CHAOS_ROUNDS) KIRIMHOOK_CHAOS_SECONDS=$(CHAOS_SECONDS) KIRIMHOOK_CHAOS_TABLE=docs/evidence/chaos.md $(BIN)/python -m pytest tests/crash --timeout=3600 -o faulthandler_timeout=0
+	@KIRIMHOOK_CHAOS_ROUNDS=$(CHAOS_ROUNDS) KIRIMHOOK_CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m tests.crash.chaos docs/evidence/chaos.md
 
 clean: ## remove .venv, caches and build output
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

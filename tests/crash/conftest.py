@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,8 +50,9 @@ def report(say: Callable[[str], None], request: pytest.FixtureRequest) -> Report
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the table, where one is asked for."""
-    rows, path = config.stash.get(ROWS, []), os.environ.get(table.VARIABLE)
-    if path and rows:
+    """Note the rows and what failed, where somebody makes a table of them."""
+    path = os.environ.get(table.VARIABLE)
+    if path:
         failed = [each.nodeid for kind in ("failed", "error") for each in terminalreporter.stats.get(kind, [])]
-        table.write(Path(path), rows, failed)
+        lines = [{"row": row} for row in config.stash.get(ROWS, [])] + [{"failed": name} for name in failed]
+        Path(path).write_text("".join(f"{json.dumps(line)}\n" for line in lines))

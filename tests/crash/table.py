@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-VARIABLE = "KIRIMHOOK_CHAOS_TABLE"
-"""Names the file to write. Without it there is none."""
+VARIABLE = "KIRIMHOOK_CHAOS_ROWS"
+"""Names the file that rows are added to, as JSON. Without it there is none."""
 HEAD = """| storage | fault | rounds | kills | events acked | completed once | twice | lost |
 |---|---|--:|--:|--:|--:|--:|--:|"""
 ABOUT = """# Crash tests, every fault many times
