@@ -40,7 +40,7 @@ from kirimhook.receiver.model import (
 )
 from kirimhook.testing.requests import TEST_SECRET, signed_request
 from tests.cli.commands import kirimhook
-from tests.cli.inboxes import Places, within
+from tests.cli.inboxes import KINDS, Places, within
 
 WAYS = [("sqlite", "sqlite"), ("sqlite", "postgresql"), ("postgresql", "nats"), ("nats", "sqlite")]
 NOW = int(time.time() * 1000)
@@ -154,7 +154,7 @@ def test_what_comes_again_after_the_move_is_a_duplicate_and_not_handled(
     assert (answers, seen) == (["duplicate-ack"] * 4 + ["ok"], ["evt_9"])
 
 
-MANY = 20_000
+MANY = 10_000
 
 
 async def fill_many(inbox: Inbox) -> None:
@@ -163,14 +163,15 @@ async def fill_many(inbox: Inbox) -> None:
 
 
 async def some_are_there(inbox: Inbox) -> None:
+    """More than a page."""
     async with asyncio.timeout(SOON):
-        while not await inbox.read(0, 1):  # noqa: ASYNC110  # another process copies
+        while not await inbox.read(1000, 1):  # noqa: ASYNC110  # another process copies
             await asyncio.sleep(0.005)
 
 
-def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path: Path) -> None:
-    there, here = (f"sqlite:///{tmp_path / name}.db" for name in ("there", "here"))
-    migrate_inbox(here)
+@pytest.mark.parametrize("target", KINDS)
+def test_interrupted_it_says_how_to_go_on_and_goes_on(target: str, places: Places, tmp_path: Path) -> None:
+    there, here = places.made("sqlite", tmp_path), places.made(target, tmp_path)
     within(there, fill_many)
     copying = subprocess.Popen(
         [sys.executable, "-m", "kirimhook", "inbox", "copy", there, here], stderr=subprocess.PIPE, text=True
