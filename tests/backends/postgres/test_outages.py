@@ -183,3 +183,22 @@ def test_not_migrated_and_migrated_meanwhile(own: PostgresServer) -> None:
         await inbox.close()
 
     asyncio.run(play())
+
+
+def test_closed_while_others_ask_it_leaves_no_connection(own: PostgresServer) -> None:
+    """Whatever waits for its turn then is refused, and makes no connection that nobody closes."""
+
+    async def play() -> None:
+        place = Place(own)
+        async with place.opened() as inbox, place.outside() as outside:
+            asking = [asyncio.create_task(verb) for _ in range(20) for verb in (inbox.wait(60), inbox.stats())]
+            await inbox.stats()
+            await inbox.close()
+            told = await asyncio.gather(*asking, return_exceptions=True)
+            assert {one.reason for one in told if isinstance(one, InboxUnavailable)} == {"closed"}
+            left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kirimhook inbox'"
+            async with asyncio.timeout(10):
+                while await outside.fetchval(left):
+                    await outside.execute("SELECT pg_sleep(0.01)")
+
+    asyncio.run(play())

@@ -74,10 +74,10 @@ class Link:
 
     async def close(self) -> None:
         """After what is under way, if that ends soon. Whoever comes later is refused."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.connect_timeout):
-                await self._turn.acquire()
         self._is_closed = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.connect_timeout), self._turn:
+                pass
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
@@ -108,8 +108,7 @@ class Link:
         return value
 
     async def _connected(self) -> Connection:
-        if self._is_closed:
-            raise InboxUnavailable("closed", "open the inbox first")
+        self._refuse_closed()
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
         loop = asyncio.get_running_loop()
@@ -123,7 +122,13 @@ class Link:
             self._not_before = loop.time() + self._pause
             raise
         self._trouble, self._pause = None, 0.0
+        self._refuse_closed()  # while this one was made
         return self._connection
+
+    def _refuse_closed(self) -> None:
+        if self._is_closed:
+            self._drop()
+            raise InboxUnavailable("closed", "the inbox was closed meanwhile")
 
     def _drop(self) -> None:
         """Without a word: the server may not be there to hear it."""

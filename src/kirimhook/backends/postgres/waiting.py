@@ -64,7 +64,7 @@ class Listener:
         self._turn = asyncio.Lock()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._not_before = 0.0
-        self._armed = False
+        self._armed = self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def arm(self) -> bool:
@@ -74,6 +74,8 @@ class Listener:
         if self._settings.poll_only or asyncio.get_running_loop().time() < self._not_before:
             return False
         async with self._turn:
+            if self._is_closed:
+                return False
             try:
                 connection = await self._listening()
                 await connection.execute(f"{NONE}; SELECT pg_advisory_lock_shared({self._place()})")
@@ -84,6 +86,11 @@ class Listener:
             return True
 
     async def close(self) -> None:
+        """After what is under way, if that ends soon."""
+        self._is_closed = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.connect_timeout), self._turn:
+                pass
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
