@@ -43,9 +43,9 @@ class Purger:
         horizon = now - self._record_age
         young = next((place for place, one in enumerate(found) if one.stored.event.received_at >= horizon), None)
         removed = await self._remove([one for one in found[:young] if self._is_old(one, now)])
-        more = bool(messages) and young is None
+        more = bool(messages) and young is None and messages[-1].sequence < self._desks.tip
         self._from = messages[-1].sequence + 1 if more else 1
-        return Purged(0, removed, more and self._from <= self._desks.tip)
+        return Purged(0, removed, more)
 
     def _is_old(self, found: Found, now: int) -> bool:
         """Its body has its own time too: an event can be finished late. Of a done one nobody knows when it was."""

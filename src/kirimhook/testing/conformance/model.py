@@ -249,10 +249,11 @@ class Model:
         What is above an unfinished event may be left for later.
         """
         lowest = min((event.number for event in self.events.values() if not event.end), default=self.last + 1)
-        due = {event.number for event in self.events.values() if self.is_over(event)}
+        old = {event.number for event in self.events.values() if self.is_old(event)}
+        late = {event.number for event in self.events.values() if (event.ended or 0) >= self.now - 7 * DAY}
         gone = self.events.keys() - left
-        assert gone <= due, "purged too early"
-        assert {number for number in due if number < lowest} <= gone, "not purged though it was time"
+        assert gone <= (old - late if self.can.payload_retention else old), "purged too early"
+        assert {number for number in old - late if number < lowest} <= gone, "not purged though it was time"
         if self.can.payload_retention:
             self.erase(payloads, gone)
         for number in gone:
@@ -266,7 +267,6 @@ class Model:
         for event in old:
             event.payload = False
 
-    def is_over(self, event: Event) -> bool:
-        """Past `dedupe_days`, and, where the inbox knows when it ended, past the time of its payload."""
-        late = self.can.payload_retention and (event.ended or 0) >= self.now - 7 * DAY
-        return event.end in ERASABLE and event.arrived < self.now - 32 * DAY and not late
+    def is_old(self, event: Event) -> bool:
+        """Past `dedupe_days`. Its payload has its own time, from its end on, where the inbox knows when that was."""
+        return event.end in ERASABLE and event.arrived < self.now - 32 * DAY
