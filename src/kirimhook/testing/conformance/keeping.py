@@ -167,3 +167,14 @@ class Keeping(Suite):
         bench.clock.advance(12 * DAY)
         assert (await purge_all(bench))[1] == 1
         assert await bench.put(None, "young") == [Receipt.DUPLICATE]
+
+    @played
+    async def test_what_ends_after_a_purge_goes_with_the_next(self, bench: Bench) -> None:
+        await bench.put(None, "late", "parked")
+        bench.clock.advance(33 * DAY)
+        for _ in range(2):
+            assert await purge_all(bench, limit=1) == (0, 0)
+        await bench.finish(Done(), Parked("no"))
+        bench.clock.advance(8 * DAY)
+        assert (await purge_all(bench, limit=1))[1] == 1
+        assert [stored.event.event_id for stored in await bench.all()] == ["parked"]
