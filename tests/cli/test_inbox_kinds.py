@@ -27,6 +27,13 @@ def said(*arguments: str) -> Any:
     return ran.lines if arguments[0] == "list" else ran.data
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_an_inbox_cannot_do_is_said(kind: str, places: Places, tmp_path: Path) -> None:
+    ran = kirimhook("inbox", "purge", "--payload-days", "1", "--inbox", places.made(kind, tmp_path))
+    assert (ran.code, ran.out) == (0, "0 bodies and 0 records removed\n")
+    assert ("--payload-days changes nothing" in ran.errors) == (kind == "nats")
+
+
 @pytest.mark.usefixtures("url")
 def test_every_command_works() -> None:
     listed = {line["event_id"]: line for line in said("list")}

@@ -108,3 +108,22 @@ def test_an_inbox_that_is_not_migrated_is_refused_with_the_command_to_run(
         message = f"kirimhook: the inbox {shown} is not migrated: run kirimhook migrate --inbox {shown}"
         assert message in [line.get("line") for line in served.log]
         assert PASSWORD not in said(served)
+
+
+TRANSACTIONAL = """
+from kirimhook import Event, Hooks
+
+hooks = Hooks()
+
+
+@hooks.on("*", transaction=True)
+def book(event: Event, tx: object) -> None: ...
+"""
+
+
+def test_handlers_that_need_a_transaction_are_refused_where_there_is_none(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(TRANSACTIONAL)
+    with serve(tmp_path, "--inbox", places.made("nats", tmp_path)) as served:
+        assert served.wait() == 2
+        lines = [str(line.get("line")) for line in served.log]
+        assert any("transaction=True needs an inbox with transactions" in line for line in lines)

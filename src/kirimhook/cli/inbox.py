@@ -14,7 +14,7 @@ from kirimhook.cli.failure import Failure, misuse
 from kirimhook.cli.inbox_opened import DEFAULT, InboxUrl, with_inbox
 from kirimhook.cli.moments import span
 from kirimhook.cli.selection import After, Before, EventId, Numbers, States, Types, selected
-from kirimhook.receiver.inbox import Filter, Inbox, Page, PayloadPurged, Purged, Stats
+from kirimhook.receiver.inbox import Capabilities, Filter, Inbox, Page, PayloadPurged, Purged, Stats
 from kirimhook.receiver.model import FINISHED, EventState
 
 inbox = typer.Typer(
@@ -208,17 +208,19 @@ def purge(
     """Remove what is past its retention now; workers do the same all the time. Nothing unfinished, nothing parked."""
     asked = {"dedupe_days": dedupe_days, "payload_days": payload_days}
     given = {name: days for name, days in asked.items() if days is not None}
-    purged = with_inbox(url, _purge_all, **given)
+    purged, can = with_inbox(url, _purge_all, **given)
+    if payload_days is not None and not can.payload_retention:
+        output.note("this inbox keeps a body as long as its record: --payload-days changes nothing")
     if as_document:
         output.document({"payloads": purged.payloads, "records": purged.records})
     else:
         output.text(f"{purged.payloads} bodies and {purged.records} records removed")
 
 
-async def _purge_all(opened: Inbox) -> Purged:
+async def _purge_all(opened: Inbox) -> tuple[Purged, Capabilities]:
     payloads = records = 0
     while True:
         step = await opened.purge(PURGE_STEP)
         payloads, records = payloads + step.payloads, records + step.records
         if not step.more:
-            return Purged(payloads, records, more=False)
+            return Purged(payloads, records, more=False), opened.capabilities

@@ -19,9 +19,9 @@ T = TypeVar("T")
 DEFAULT = "sqlite:///inbox.db"
 VARIABLE = "KIRIMHOOK_INBOX"
 
-InboxUrl = Annotated[
-    str, typer.Option("--inbox", envvar=VARIABLE, help="Where events are stored.", metavar="URL", show_default=True)
-]
+ABOUT = "Where events are stored: sqlite:///…, postgresql://… or nats://…"
+
+InboxUrl = Annotated[str, typer.Option("--inbox", envvar=VARIABLE, help=ABOUT, metavar="URL", show_default=True)]
 
 
 def with_inbox(url: str, work: Callable[[Inbox], Awaitable[T]], **options: Any) -> T:

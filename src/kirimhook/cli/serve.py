@@ -24,6 +24,10 @@ EXAMPLES = """Examples:
 
   kirimhook serve app.webhooks:hooks --workers 4 --inbox sqlite:////var/lib/kirim/inbox.db --log-format json
 
+  kirimhook serve receiver:hooks --no-worker --inbox postgresql://kirim@db.example.com/kirim
+
+An inbox on PostgreSQL or NATS is made by kirimhook migrate --inbox URL. While its servers are away: 503.
+
 Exit codes: 0 told to stop and did, 1 it could not start or go on, 2 the command line makes no sense, 130 and 143 told
 to stop twice."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kirimhook.cli.failure import misuse
-from kirimhook.cli.inbox_opened import VARIABLE
+from kirimhook.cli.inbox_opened import ABOUT, VARIABLE
 from kirimhook.cli.logs import LogFormat, LogLevel
 from kirimhook.contract.events import Identity
 from kirimhook.settings import ReceiverSettings, SettingsError, described
@@ -48,7 +48,7 @@ Processes = Annotated[
 NoWorker = Annotated[bool, typer.Option("--no-worker", help="Receive and store only.", rich_help_panel=WORKING)]
 Inbox = Annotated[
     str,
-    typer.Option("--inbox", envvar=VARIABLE, metavar="URL", help="Where events are stored.", rich_help_panel=STORING),
+    typer.Option("--inbox", envvar=VARIABLE, metavar="URL", help=ABOUT, rich_help_panel=STORING),
 ]
 SecretsFile = Annotated[
     Path | None,
@@ -64,7 +64,11 @@ DedupeDays = Annotated[
 ]
 PayloadDays = Annotated[
     float,
-    typer.Option("--payload-days", help="How long the body of a finished event is kept.", rich_help_panel=STORING),
+    typer.Option(
+        "--payload-days",
+        help="How long the body of a finished event is kept; on NATS as long as the event.",
+        rich_help_panel=STORING,
+    ),
 ]
 IdentityMode = Annotated[Identity, typer.Option("--identity", help=about("identity"), rich_help_panel=STORING)]
 MaxBody = Annotated[int, typer.Option("--max-body", metavar="BYTES", help=about("max_body"), rich_help_panel=SERVING)]

@@ -17,6 +17,8 @@ EXAMPLES = """Examples:
 
   kirimhook work receiver:hooks --inbox sqlite:///inbox.db --concurrency 64
 
+  kirimhook work receiver:hooks --inbox nats://n1.example.com,n2.example.com,n3.example.com/kirim
+
 Exit codes: 0 told to stop and did, 1 it could not start, 2 the command line makes no sense, 130 and 143 told to stop
 twice."""
 
