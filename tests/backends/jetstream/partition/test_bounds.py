@@ -22,7 +22,7 @@ from kirimhook.backends.jetstream.partition.decide import (
     portions,
 )
 from kirimhook.backends.jetstream.partition.draft import LONGEST_REASON
-from kirimhook.backends.jetstream.partition.record import Record
+from kirimhook.backends.jetstream.partition.record import Noted, Record
 from kirimhook.backends.jetstream.partition.state import State
 from kirimhook.receiver.model import Done, EventState, Parked, RetryAt, Settlement
 
@@ -82,18 +82,19 @@ def calls_of(work: Callable[[], object]) -> int:
     return count
 
 
+def noted(entries: Iterable[Noted], upto: int) -> Partition:
+    """As if batches had noted these."""
+    partition = Partition()
+    partition.state.apply(Record("r", upto, noted=tuple(entries)), 1)
+    return partition
+
+
 def blocked(followers: int) -> Partition:
     """One key waits for its retry with so many behind it; so many others wait for theirs."""
-    partition = Partition([Fresh(number, 1, NOW) for number in range(1, followers + 2)])
-    partition.lease(1)
-    partition.settle([Settlement(7, 1, RetryAt(NOW + 3_600_000, "later"))])
-    partition.note_all()
-    first = followers + 2
-    later = Adopted(EventState.WAITING, 1, NOW + 3_600_000, "later", None, has_payload=True)
-    partition.fresh = [Fresh(number, number, NOW, later) for number in range(first, first + followers)]
-    partition.note_all()
-    assert len(partition.state.entries) == 2 * followers + 1
-    return partition
+    later, last = NOW + 3_600_000, 2 * followers + 1
+    behind = [Noted(number, 1, None) for number in range(2, followers + 2)]
+    others = [Noted(number, number, later) for number in range(followers + 2, last + 1)]
+    return noted([Noted(1, 1, later), *behind, *others], last)
 
 
 def work_through(partition: Partition, events: int = 50) -> None:
@@ -121,9 +122,7 @@ def test_a_hot_key_drains_as_fast_however_long_it_is() -> None:
             partition.settle([Settlement(7, *pair) for pair in zip(numbers, [Done()] * 64, following, strict=True)])
 
     def hot(length: int) -> Partition:
-        partition = Partition([Fresh(number, 1, NOW) for number in range(1, length + 1)])
-        partition.note_all()
-        return partition
+        return noted([Noted(1, 1, NOW), *[Noted(number, 1, None) for number in range(2, length + 1)]], length)
 
     few, many = hot(LONGEST_RUN * 21), hot(MANY)
     assert calls_of(lambda: drain(many)) < 1.2 * calls_of(lambda: drain(few))
@@ -137,7 +136,7 @@ def test_renewals_leave_an_index_of_bounded_size() -> None:
     for step in range(5_000):
         assert partition.renew(held, NOW + 30_000 + step) == [True, True, False]
     assert len(partition.state._heads._heap) < 2_000
-    assert partition.state.next_due() == NOW + 1
+    assert [number for _, number in partition.state.due_heads(NOW + 60_000)] == [3, 1, 2]
 
 
 def test_a_backlog_is_noted_in_records_that_are_messages() -> None:
@@ -147,16 +146,6 @@ def test_a_backlog_is_noted_in_records_that_are_messages() -> None:
     assert 256 <= partition.state.noted < 256 + 2_048
     partition.note_all()
     assert partition.largest < LARGEST_MESSAGE / 4
-
-
-def test_a_lease_that_finds_too_little_says_that_there_is_more() -> None:
-    partition = Partition([Fresh(number, 1, NOW) for number in range(1, MOST_NOTED + 2)])
-    batch = Batch(partition.state, partition.fresh, NOW, "r")
-    assert len(batch.lease(2, NOW + 1, 7)) == 1
-    assert batch.has_more
-    batch = Batch(partition.state, partition.fresh[:10], NOW, "r")
-    assert len(batch.lease(2, NOW + 1, 7)) == 1
-    assert not batch.has_more
 
 
 @pytest.mark.parametrize("letter", ["a", "\0", "é", "🙂", "\ud800"])

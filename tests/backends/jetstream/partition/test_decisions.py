@@ -115,7 +115,7 @@ def test_a_lease_that_ran_out_can_still_be_settled_and_is_not_leased_then() -> N
     assert batch.lease(9, LATER + 1, 7) == []
     assert batch.settle([Settlement(NOW, 1, Done())]) == [False]
     partition.apply(batch)
-    assert partition.state.next_due() == LATER + 60_000
+    assert list(partition.state.due_heads(LATER + 60_000)) == [(LATER + 60_000, 1)]
 
 
 def test_a_renewal_wins_over_a_lease_that_comes_after_it() -> None:

@@ -107,16 +107,12 @@ def test_a_snapshot_of_a_newer_version_is_refused() -> None:
 def test_a_large_snapshot_is_complete() -> None:
     """100 000 unfinished events of 10 000 keys, some held, some waiting for a retry."""
     state = State()
-    for sequence in range(1, 51):
-        first = (sequence - 1) * 2_000 + 1
-        fresh = [Fresh(number, number * 7_919 % 10_000 << 40, NOW) for number in range(first, first + 2_000)]
-        batch = Batch(state, fresh, NOW, "r")
-        batch.note(2_000)
-        taken = batch.lease(20, NOW + 30_000, sequence)
-        batch.settle([Settlement(one.token, one.run[0][0], RetryAt(NOW + 60_000, f"{sequence}")) for one in taken[:10]])
-        record = batch.record()
-        assert record is not None
-        state.apply(record, sequence)
+    lanes = [number * 7_919 % 10_000 << 40 for number in range(100_000)]
+    noted = [Noted(number, lane, None if number >= 10_000 else NOW) for number, lane in enumerate(lanes)]
+    state.apply(Record("r", 100_000, noted=tuple(noted)), 1)
+    leases = say(state, lambda batch: batch.lease(1_000, NOW + 30_000, 7))
+    ends = [Settlement(7, one.run[0][0], RetryAt(NOW + 60_000, "later")) for one in leases[:500]]
+    assert all(say(state, lambda batch: batch.settle(ends)))
     data = state.to_snapshot()
     assert len(state.entries) == 100_000
     assert State.from_snapshot(data) == state

@@ -92,11 +92,6 @@ class Batch:
         """For one more fresh event. One that was adopted can bring a long reason."""
         return self._room > 0 and not self.is_heavy
 
-    @property
-    def has_more(self) -> bool:
-        """Fresh events are left that another record could note: a lease that was not filled may then find more."""
-        return self._next_fresh is not None and len(self._state.entries) < MOST_UNFINISHED
-
     def record(self) -> Record | None:
         """None: nothing is changed."""
         return self._draft.record(self._id)

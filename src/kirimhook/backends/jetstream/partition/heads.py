@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
-from itertools import islice
 
 from kirimhook.backends.jetstream.partition.entry import Entry
 
@@ -40,10 +39,6 @@ class Heads:
         entry = self._entries.get(item[1])
         return entry is not None and entry.due == item[0]
 
-    def first(self) -> int | None:
-        """When the first one is due (ms)."""
-        return self._heap[0][0] if self._heap else None
-
     def due(self, now: int) -> Iterator[tuple[int, int]]:
         """`(due, number)` of those due at `now`, in that order. Takes steps only as it is asked for more.
 
@@ -61,7 +56,3 @@ class Heads:
             if item != last and self._is_true(item):
                 last = item
                 yield item
-
-    def count(self, now: int, most: int) -> int:
-        """How many are due, counted up to `most`."""
-        return sum(1 for _ in islice(self.due(now), most))

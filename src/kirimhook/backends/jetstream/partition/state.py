@@ -45,10 +45,8 @@ class State:
         self.remembers_from = 0
         """Since when (a sequence) `was_changed` knows."""
         self._changed: dict[int, int] = {}
-        self._crashed: set[int] = set()
         if said is not None:
             self._restore(said)
-        self._crashed.update(entry.number for entry in self.entries.values() if entry.crashes)
         self._heads = Heads(self.entries)
 
     def __eq__(self, other: object) -> bool:
@@ -117,7 +115,6 @@ class State:
     def _drop(self, number: int) -> None:
         """Nothing, if it was finished when it was noted."""
         entry = self.entries.pop(number, None)
-        self._crashed.discard(number)
         if entry is not None and entry.lane is not None and self.lanes[entry.lane].remove(number):
             del self.lanes[entry.lane]
 
@@ -128,8 +125,6 @@ class State:
             _, lane, _, _, _, _, reason = entries[number]
             entries[number] = Entry(number, lane, until, token, attempts, crashes, reason)
             add(until, number)
-            if crashes:
-                self._crashed.add(number)
             if lane is not None:  # it may have become the head by this very record
                 self.lanes[lane].head = number
 
@@ -137,10 +132,6 @@ class State:
         for number, due, token, attempts, crashes in moved:
             _, lane, _, _, _, _, reason = self.entries[number]
             self.entries[number] = Entry(number, lane, due, token, attempts, crashes, reason)
-            if crashes:
-                self._crashed.add(number)
-            elif self._crashed:
-                self._crashed.discard(number)
             if due is not None:
                 self._heads.add(due, number)
                 if lane is not None:
@@ -175,19 +166,6 @@ class State:
     def due_heads(self, now: int) -> Iterator[tuple[int, int]]:
         """`(due, number)` of the heads due at `now`, in that order."""
         return self._heads.due(now)
-
-    def next_due(self) -> int | None:
-        """When the next head is due (ms), paused or not. One that is due and not leased counts."""
-        return self._heads.first()
-
-    def due_count(self, now: int, most: int) -> int:
-        """Heads that are due, counted up to `most`."""
-        return self._heads.count(now, most)
-
-    def has_suspect(self, now: int) -> bool:
-        """Whether one of the heads that are due would be handed out alone."""
-        crashed = (self.entries[number] for number in self._crashed)
-        return any(entry.is_suspect() and entry.due is not None and entry.due <= now for entry in crashed)
 
     def is_busy(self, lane: int) -> bool:
         """Something of it is unfinished."""
