@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from kirimhook.backends.postgres.inbox import PostgresInbox
+from kirimhook.backends.postgres.link import TRIES, Connection
+from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import Receipt
 from tests.backends.postgres.places import Place, done, event
 
@@ -117,5 +121,35 @@ def test_a_lease_never_waits_for_a_handler_s_transaction(place: Place) -> None:
             go_on.set()
             assert await slow is False
             assert await outside.fetchval(f"SELECT count(*) FROM {place.schema}_orders") == 0
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("conflicts", "reason"), [(0, None), (TRIES - 1, None), (TRIES, "conflict")])
+def test_what_another_s_transaction_undid_is_run_again(place: Place, conflicts: int, reason: str | None) -> None:
+    """A few times; then it is an outage like any other, and the connection is as good as before."""
+
+    async def play() -> None:
+        async with place.opened() as inbox:
+            session = inbox._session
+            assert session is not None
+            left = conflicts
+
+            async def work(connection: Connection) -> int:
+                nonlocal left
+                left -= 1
+                if left >= 0:
+                    await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40P01'; END $$")
+                process: int = await connection.fetchval("SELECT pg_backend_pid()")
+                return process
+
+            link = session._operating
+            if reason is None:
+                first = await session.home.run(link.run(work))
+                assert await session.home.run(link.run(work)) == first
+            else:
+                with pytest.raises(InboxUnavailable) as raised:
+                    await session.home.run(link.run(work))
+                assert raised.value.reason == reason
 
     asyncio.run(play())
