@@ -50,7 +50,7 @@ class Desk:
         self.partition = partition
         self.state = State()
         self.ahead = Ahead(place, partition)
-        self.journal = Journal(place.link, place.names, partition, replicated=place.replicated)
+        self.journal = Journal(place, partition)
         self._duties = Duties(place, partition, self._loop.time)
         self._unheard = unheard
         self._wishes: deque[Wish] = deque()

@@ -44,7 +44,7 @@ class Desks:
             desk.changed = changed
         self._looking = asyncio.Lock()
         self._begun = self._looked = self._failures = 0
-        self._journal: tuple[int, int] | None = None
+        self._caught_up = -1
         self.tip = 0
         """The last sequence of the events' stream, as far as is known."""
 
@@ -73,19 +73,24 @@ class Desks:
 
     async def _look(self, enough: int) -> None:
         link, names = self._place.link, self._place.names
-        writes = self._writes()
         events, journal = await asyncio.gather(link.info(names.events), link.info(names.journal))
         last = int(journal["state"]["last_seq"])
-        if self._journal is None or last - self._journal[0] != writes - self._journal[1]:
+        if not self._is_ours(last):
             await _each(desk.catch_up() for desk in self.all)
-            self._journal = last, writes
+        self._caught_up = last
         await self._read_ahead(int(events["state"]["last_seq"]), enough)
         for desk in self.all:
             desk.tend()
 
-    def _writes(self) -> int:
-        """Messages in the journal that are ours: what is there beyond them is somebody else's."""
-        return sum(desk.journal.writes for desk in self.all)
+    def _is_ours(self, last: int) -> bool:
+        """Whether everything in the journal's stream up to `last`, since it was looked at before, is known to be ours.
+
+        By sequence: what is written just now may be in the stream although its answer is not here yet.
+        """
+        written = self._place.written
+        written[:] = [sequence for sequence in written if sequence > self._caught_up]
+        ours = sum(sequence <= last for sequence in written)
+        return self._caught_up >= 0 and last - self._caught_up == ours
 
     async def _read_ahead(self, tip: int, enough: int) -> None:
         before, self.tip = self.tip, tip

@@ -11,10 +11,10 @@ import asyncio
 import json
 from typing import NamedTuple
 
-from kirimhook.backends.jetstream.link import Link, Message, WrongLast
-from kirimhook.backends.jetstream.names import Names
+from kirimhook.backends.jetstream.link import Message, WrongLast
 from kirimhook.backends.jetstream.partition.record import Record
 from kirimhook.backends.jetstream.partition.state import State
+from kirimhook.backends.jetstream.place import Place
 from kirimhook.receiver.inbox import InboxUnavailable
 
 MOST, MOST_BYTES = 256, 4 * 1024 * 1024
@@ -52,17 +52,18 @@ class Part(NamedTuple):
 
 
 class Journal:
-    """Used by one desk. `writes` counts what it appended, of either kind."""
+    """Used by one desk."""
 
-    def __init__(self, link: Link, names: Names, partition: int, *, replicated: bool) -> None:
-        self._link = link
+    def __init__(self, place: Place, partition: int) -> None:
+        names = place.names
+        self._link = place.link
+        self._written = place.written
         self._stream = names.journal
         self._records = names.records(partition)
         self._snapshots = names.snapshot(partition)
-        self._replicated = replicated
+        self._replicated = place.replicated
         self._count = self._size = 0
         self._last_snapshot = 0
-        self.writes = 0
 
     async def load(self) -> State:
         """As the latest snapshot and the records behind it say. Raises `InboxUnavailable`."""
@@ -104,7 +105,7 @@ class Journal:
         """Its sequence. Raises `WrongLast`, `OutcomeUnknown`, `InboxUnavailable`."""
         data = record.encode()
         sequence = await self._link.publish(self._records, b"%d\n%b" % (after, data), expected=after)
-        self.writes += 1
+        self._written.append(sequence)
         self._count += 1
         self._size += len(data)
         return sequence
@@ -129,7 +130,7 @@ class Journal:
         try:
             for payload in _parts(data, upto):
                 before = await self._link.publish(self._snapshots, payload, expected=before)
-                self.writes += 1
+                self._written.append(before)
                 first = first or before
         except WrongLast:
             return

@@ -22,5 +22,7 @@ class Place(NamedTuple):
     """Milliseconds since the epoch."""
     pages: asyncio.Semaphore
     """Reads ahead that are on their way: more at a time only come later."""
+    written: list[int]
+    """Sequences of what this handle wrote into the journal's stream since it was last looked at."""
     handle: str
     """Unique; the ids of this handle's records begin with it."""

@@ -108,6 +108,7 @@ class Session:
             replicated=layout.replicas > 1,
             now=lambda: int(self._clock() * 1000),
             pages=asyncio.Semaphore(PAGES),
+            written=[],
             handle=secrets.token_hex(8),
         )
         desks = Desks(place, self._stir)
