@@ -6,6 +6,7 @@ import argparse
 import base64
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ SECRET = Secret("whsec_" + base64.b64encode(bytes(range(32))).decode())
 def main() -> int:
     """0 when every case was measured, 1 when one could not be; a missed target is a result, not a failure."""
     arguments = _parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _end)
     scale = QUICK if arguments.quick else FULL
     scale = replace(scale, rounds=arguments.rounds or scale.rounds)
     names, left_out = _chosen(arguments.only, arguments.part)
@@ -104,6 +106,11 @@ def _measure(folder: Path, scale: Scale, names: Sequence[str], *, quick: bool) -
                 for part, measurement in CASES[name].run(bench).items():
                     runs.setdefault(part, []).append(measurement)
     return runs
+
+
+def _end(*_: object) -> None:
+    """What was started is ended on the way out."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _progress(text: str) -> None:

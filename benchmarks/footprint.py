@@ -19,7 +19,7 @@ from benchmarks.processes import ROOT
 COUNTS = {
     SQLITE: (1_000_000,),
     POSTGRESQL: (1_000_000,),
-    JETSTREAM: (100_000, 300_000),
+    JETSTREAM: (100_000, 1_000_000),
     JETSTREAM_THREE: (100_000, 300_000),
 }
 """A server of NATS has a memory of its own too, so it is looked at as it grows."""

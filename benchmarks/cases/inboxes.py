@@ -47,7 +47,7 @@ def acks_finished(storage: str) -> Run:
 def drain(storage: str) -> Run:
     def run(bench: Bench) -> dict[str, Measurement]:
         with bench.inboxes.empty(storage) as place:
-            return {f"drain.{storage}": _against_sqlite(bench, _drain(bench, place))}
+            return {f"drain.{storage}": _against_sqlite(bench, _drain(bench, storage, place))}
 
     return run
 
@@ -57,7 +57,7 @@ def drain_finished(storage: str) -> Run:
 
     def run(bench: Bench) -> dict[str, Measurement]:
         with bench.inboxes.past(storage) as place:
-            return {f"drain_finished.{storage}": _against_sqlite(bench, _drain(bench, place))}
+            return {f"drain_finished.{storage}": _against_sqlite(bench, _drain(bench, storage, place))}
 
     return run
 
@@ -70,7 +70,7 @@ def drain_blocked(storage: str) -> Run:
             blocked = bench.scale.inbox_blocked
             asyncio.run(files.put_all(place.loading, waiting_events(blocked, "blocked", BUSY_KEY)))
             asyncio.run(files.back_off(place.url))
-            return {f"drain_blocked.{storage}": _against_sqlite(bench, _drain(bench, place, blocked))}
+            return {f"drain_blocked.{storage}": _against_sqlite(bench, _drain(bench, storage, place, blocked))}
 
     return run
 
@@ -96,10 +96,11 @@ def _counts(place: Place) -> Mapping[EventState, int]:
     return files.stats_at(place.url).counts
 
 
-def _drain(bench: Bench, place: Place, blocked: int = 0) -> Measurement:
+def _drain(bench: Bench, storage: str, place: Place, blocked: int = 0) -> Measurement:
     """A worker over what is put in now, and over what waited before, but not over what is blocked."""
     label = f"waiting{sum(_counts(place).values())}"
     asyncio.run(files.put_all(place.loading, waiting_events(bench.scale.inbox_waiting, label)))
+    bench.inboxes.settle_down(storage, place)
     before = _counts(place)
     end = before[EventState.WAITING] - blocked
     file = bench.folder / "counter"

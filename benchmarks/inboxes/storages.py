@@ -23,6 +23,7 @@ from benchmarks import files
 from benchmarks.inboxes import prefill
 from benchmarks.sending.stock import POSTGRES_SETTINGS, administer
 from kirimhook.backends import migrate_inbox
+from kirimhook.receiver.model import EventState
 from kirimhook.testing.nats import NatsCluster
 from kirimhook.testing.postgres import PostgresServer
 
@@ -55,7 +56,7 @@ class Storage(Protocol):
         ...
 
     def settle_down(self, place: Place) -> None:
-        """As a storage is that has run for a while."""
+        """As it is when it has run for a while."""
 
     def sizes(self, place: Place) -> dict[str, int]:
         """Bytes of each thing that it keeps."""
@@ -265,10 +266,15 @@ class Inboxes:
             if is_new:
                 self._progress(f"preparing an inbox with a past: {name}")
                 prefill.adopt_finished(place.loading, "past", self._finished[name])
-                storage.settle_down(place)
+                files.expect_at(place.url, {EventState.DONE: self._finished[name]})
+            storage.settle_down(place)
             yield place
         finally:
             storage.rest()
+
+    def settle_down(self, name: str, place: Place) -> None:
+        """As it is when it has run for a while: its statistics known, its log written back."""
+        self._storage(name).settle_down(place)
 
     def growth(self, name: str, counts: Sequence[int]) -> dict[int, dict[str, int]]:
         """Bytes of each thing that an inbox keeps, when it holds so many finished events."""
