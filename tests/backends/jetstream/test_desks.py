@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 from kirimhook.backends.jetstream import ahead
 from kirimhook.backends.jetstream.inbox import JetStreamInbox
 from kirimhook.backends.jetstream.link import Link, Message
-from kirimhook.receiver.model import InboundEvent, RetryAt, Settlement
+from kirimhook.backends.jetstream.settings import JetStreamSettings
+from kirimhook.receiver.model import EventState, InboundEvent, RetryAt, Settlement
 from kirimhook.testing.nats import NatsCluster
 from tests.backends.jetstream.handles import done, drain, events, handles, link_of
 from tests.backends.jetstream.rig import NOW, event
@@ -27,6 +29,51 @@ class CountingLink(Link):
     async def read(self, stream: str, subject: str, seq: int, most: int, most_bytes: int) -> list[Message]:
         self.asked += 1
         return await super().read(stream, subject, seq, most, most_bytes)
+
+
+class SlowLink(Link):
+    """Holds back the answer of an append to a journal, once it was told to."""
+
+    def __init__(self, settings: JetStreamSettings) -> None:
+        super().__init__(settings)
+        self.holds = False
+        self.stored, self.looked = threading.Event(), threading.Event()
+        self.go_on = asyncio.Event()
+
+    async def publish(self, subject: str, payload: bytes, *, expected: int | None = None, over: str = "") -> int:
+        sequence = await super().publish(subject, payload, expected=expected, over=over)
+        if self.holds and ".jr." in subject:
+            self.stored.set()
+            await self.go_on.wait()
+        return sequence
+
+    async def info(self, stream: str) -> dict[str, Any]:
+        found = await super().info(stream)
+        if self.stored.is_set() and stream.endswith("_journal"):
+            self.looked.set()
+            await asyncio.sleep(0)
+            self.go_on.set()
+        return found
+
+
+def test_what_another_wrote_is_seen_however_late_our_own_answers_are(node: NatsCluster) -> None:
+    """A record of ours was counted in the stream before its answer came; the next one there is not ours."""
+
+    async def play() -> None:
+        async with handles(node, partitions=1) as there:
+            inbox, other = await there.open(SlowLink), await there.open()
+            await inbox.put(events("a"))
+            link_of(inbox).holds = True
+            leasing = asyncio.create_task(inbox.lease(1, 30))
+            assert await asyncio.to_thread(link_of(inbox).stored.wait, 10)
+            assert (await inbox.stats()).counts[EventState.RUNNING] == 1
+            assert len(await leasing) == 1
+            assert link_of(inbox).looked.is_set()
+            link_of(inbox).holds = False
+            await other.pause()
+            assert (await inbox.stats()).paused
+
+    asyncio.run(play())
 
 
 def test_an_idle_worker_asks_little(node: NatsCluster) -> None:
