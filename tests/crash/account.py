@@ -26,7 +26,7 @@ class Account:
     elsewhere: Counter[str]
     """By state, of all that are not done."""
     tally: dict[str, int]
-    """What `kirimhook inbox stats` says, by state."""
+    """What the inbox counts, by state."""
     entries: list[Entry]
     effects: Counter[str]
     """Of transactional handlers, by event id."""
@@ -67,8 +67,8 @@ class Account:
                 last[customer] = numbers[sample.event_id]
 
 
-def of_inbox(processes: Processes, effects: Counter[str]) -> Account:
-    """Of all that is in the inbox of these processes."""
+def of_inbox(processes: Processes, tally: dict[str, int], effects: Counter[str]) -> Account:
+    """Of all that is in the inbox of these processes, as `kirimhook inbox list` has it."""
     stored: Counter[str] = Counter()
     done: Counter[str] = Counter()
     elsewhere: Counter[str] = Counter()
@@ -78,21 +78,12 @@ def of_inbox(processes: Processes, effects: Counter[str]) -> Account:
             done[event["event_id"]] += 1
         else:
             elsewhere[event["state"]] += 1
-    tally = {state: count for state, count in stats(processes).items() if count}
     return Account(stored, done, elsewhere, tally, journal.read(processes.journal), effects)
 
 
 def listed(processes: Processes) -> list[dict[str, Any]]:
     lines = processes.command("inbox", "list", "--json", "--limit", "10000000", "--inbox", processes.inbox)
     return [json.loads(line) for line in lines.splitlines()]
-
-
-def stats(processes: Processes) -> dict[str, int]:
-    """Events by state."""
-    states: dict[str, int] = json.loads(processes.command("inbox", "stats", "--json", "--inbox", processes.inbox))[
-        "states"
-    ]
-    return states
 
 
 def _difference(found: Counter[str], wanted: Counter[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,8 +36,11 @@ class Crew:
 
     def start(self) -> None:
         """Raises ServeFailed."""
-        self.receivers += [self._receiver() for _ in range(EACH)]
-        self.workers += [self._worker() for _ in range(EACH)]
+        with ThreadPoolExecutor() as threads:
+            receivers = [threads.submit(self._receiver) for _ in range(EACH)]
+            workers = [threads.submit(self._worker) for _ in range(EACH)]
+        self.receivers += [each.result() for each in receivers]
+        self.workers += [each.result() for each in workers]
 
     def urls(self) -> list[str]:
         """Of the receivers that have not been killed."""
@@ -69,7 +73,8 @@ class Crew:
     def stop(self) -> list[int]:
         """Ask all of them to end; their exit codes."""
         receivers = [each.served for each in self.receivers if each is not None]
-        return [each.terminate() for each in (*receivers, *self.workers)]
+        with ThreadPoolExecutor() as threads:
+            return list(threads.map(Served.terminate, (*receivers, *self.workers)))
 
     def _receiver(self) -> Receiver:
         served = self.processes.serve("--no-worker", hooks=self.handlers)

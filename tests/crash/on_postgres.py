@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from kirimhook.backends import migrate_inbox
 from kirimhook.testing.postgres import PostgresServer
 from tests.crash.postgres_handlers import EFFECTS
 from tests.crash.processes import Processes
@@ -24,7 +25,7 @@ def scene(
     plain = server.url(database)
     run(plain, EFFECTS)
     processes.inbox = f"{plain}&{options}"
-    processes.command("migrate", "--inbox", processes.inbox)
+    migrate_inbox(processes.inbox)
     return Scene(
         processes,
         report,

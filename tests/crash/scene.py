@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 
 from kirimhook.backends import open_inbox
 from kirimhook.contract.samples import Sample
-from kirimhook.receiver.inbox import Stats
 from kirimhook.receiver.model import EventState
 from tests.crash import account
 from tests.crash.crew import EACH, Crew
@@ -29,7 +28,8 @@ LOOK = 0.05
 """Seconds between two looks at what other processes have done."""
 ANY_MOMENT = 0.004
 """Seconds."""
-UNFINISHED = {EventState.WAITING, EventState.RUNNING}
+
+UNFINISHED = {EventState.WAITING.value, EventState.RUNNING.value}
 
 Kind = Callable[[str, int], Sample]
 
@@ -68,6 +68,7 @@ class Scene:
         self._processes = processes
         self._report = report
         self._effects = effects
+        self._tally: dict[str, int] = {}
         self._handled = Tail(processes.journal)
 
     async def play(self, fault: Callable[[int], Awaitable[None]]) -> None:
@@ -102,7 +103,7 @@ class Scene:
     def close(self) -> None:
         """End the crew, which has to end well, and check the account. Raises AssertionError for a broken promise."""
         codes = self.crew.stop()
-        found = account.of_inbox(self._processes, self._effects())
+        found = account.of_inbox(self._processes, self._tally, self._effects())
         kills = self.kills + self.crew.kills
         row = found.row(*self._names, rounds=ROUNDS, kills=kills, acked=self.load.acked)
         self._report(
@@ -119,14 +120,12 @@ class Scene:
         await inbox.open()
         try:
             async with asyncio.timeout(SOON):
-                while not UNFINISHED.isdisjoint(_in_use(await inbox.stats())):  # noqa: ASYNC110  # others do it
+                while not self._tally or UNFINISHED & self._tally.keys():
                     await asyncio.sleep(LOOK)
+                    counts = (await inbox.stats()).counts
+                    self._tally = {state.value: count for state, count in counts.items() if count}
         finally:
             await inbox.close()
-
-
-def _in_use(stats: Stats) -> set[EventState]:
-    return {state for state, count in stats.counts.items() if count}
 
 
 async def until(holds: Callable[[], object], what: str) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 
 import pytest
 
+from kirimhook.backends import migrate_inbox
 from kirimhook.testing.nats import NatsCluster, NatsNode, nats_cluster
 from tests.crash.processes import Processes
 from tests.crash.scene import Scene, kill_at_random, until
@@ -38,7 +39,7 @@ def make_scene(
 ) -> Scene:
     """A new inbox of this name, and its crew. `commit_bound`: seconds until the answer is 503."""
     processes.inbox = cluster.url(name, commit_bound=commit_bound)
-    processes.command("migrate", "--inbox", processes.inbox)
+    migrate_inbox(processes.inbox)
     nodes = len(cluster.nodes)
     return Scene(processes, report, f"JetStream, {nodes} node{'s' if nodes > 1 else ''}", fault)
 
