@@ -141,10 +141,11 @@ class Ahead:
         wanted = list(numbers)
         for start in range(0, len(wanted), AT_ONCE):
             some = wanted[start : start + AT_ONCE]
-            missing = [number for number in some if number not in self._at_hand]
+            here = {number: self._at_hand[number] for number in some if number in self._at_hand}
+            missing = [number for number in some if number not in here]
             fetched = dict(zip(missing, await self._fetch(missing), strict=True))
             for number in some:
-                event = self._at_hand.get(number) or fetched[number]
+                event = here.get(number) or fetched[number]
                 if event is None or (found and len(event.body) > room):
                     return found
                 self.forget(number)

@@ -17,7 +17,7 @@ from kirimhook.backends.jetstream.ahead import Ahead
 from kirimhook.backends.jetstream.duties import Duties
 from kirimhook.backends.jetstream.journal import Gap, Journal
 from kirimhook.backends.jetstream.link import OutcomeUnknown, WrongLast
-from kirimhook.backends.jetstream.partition.decide import AHEAD, MOST_NOTED, MOST_UNFINISHED, Batch, Taken, portions
+from kirimhook.backends.jetstream.partition.decide import MOST_NOTED, MOST_UNFINISHED, Batch, Taken, portions
 from kirimhook.backends.jetstream.partition.record import Record
 from kirimhook.backends.jetstream.partition.state import State
 from kirimhook.backends.jetstream.place import Place
@@ -87,11 +87,7 @@ class Desk:
         return await self.do(lambda batch: batch.settle(portion), portion)
 
     async def lease(self, limit: int, until: int, token: int) -> list[Taken]:
-        def decide(batch: Batch) -> list[Taken]:
-            batch.note(AHEAD)  # so that runs are long
-            return batch.lease(limit, until, token)
-
-        return await self.do(decide)
+        return await self.do(lambda batch: batch.lease(limit, until, token))
 
     async def note_adopted(self) -> bool:
         """Note what was adopted and has been read, and what comes before it. False: there is no room for more."""
@@ -144,7 +140,7 @@ class Desk:
 
     def _decide(self, wishes: list[Wish]) -> tuple[Batch, list[tuple[Wish, Any]]]:
         batch = Batch(self.state, self.ahead.fresh, self._place.now(), self._next_id())
-        self._duties.confirm(batch)
+        self._duties.confirm(batch, self.state)
         granted: list[tuple[Wish, Any]] = []
         for wish in wishes:
             granted.append((wish, wish.decide(batch)))

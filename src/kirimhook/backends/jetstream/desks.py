@@ -282,8 +282,8 @@ class Desks:
         return found
 
     async def pause(self, paused: bool) -> None:
-        """In every partition."""
-        await _each(desk.do(lambda batch: batch.pause(paused)) for desk in self.all)
+        """In every partition, with a record of each: what this handle knows may be out of date."""
+        await _each(desk.do(lambda batch: batch.pause(paused), forced=True) for desk in self.all)
 
     async def note_adopted(self) -> None:
         """What was adopted is in the journal then, and counted there. Raises `InboxUnavailable`."""

@@ -52,9 +52,11 @@ class Duties:
         """Deleted, and the journal does not say so yet."""
         return len(self._gone)
 
-    def confirm(self, batch: Batch) -> None:
-        """Say in this record what is done."""
-        now = self._clock()
+    def confirm(self, batch: Batch, state: State) -> None:
+        """Say in this record what is done, where it is still asked for."""
+        now, due = self._clock(), state.aside_due
+        self._written = {one: at for one, at in self._written.items() if one[0] in due and due[one[0]].as_of == one[1]}
+        self._gone = [number for number in self._gone if number in state.removal_due]
         batch.confirm([one for one, at in self._written.items() if now - at > SETTLED])
         batch.gone(self._gone)
 

@@ -141,12 +141,13 @@ class Journal:
         """The last one whose parts are all there."""
         complete: bytes | None = None
         parts: list[bytes] = []
-        after = 0
+        upto = after = 0
         while messages := await self._link.read(self._stream, self._snapshots, after + 1, MOST, MOST_BYTES):
             for message in messages:
                 part, data = _part(message.payload)
-                parts = [*(parts if part.place else []), data]
-                if len(parts) == part.of:
+                parts = [*(parts if part.place and part.upto == upto else []), data]
+                upto = part.upto
+                if len(parts) == part.of and part.place == part.of - 1:
                     complete = b"".join(parts)
             after = messages[-1].sequence
         if complete is None:
