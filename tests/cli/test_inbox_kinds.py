@@ -65,7 +65,7 @@ def test_what_is_not_migrated_is_said(kind: str, command: str, places: Places, t
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:h0rse-staple@/x?host={folder}", "nats://u:h0rse-staple@127.0.0.1:1/x?commit_bound=0.2"]
+    "url", ["postgresql://u:h0rse-staple@/x?host={folder}", "nats://u:h0rse-staple@127.0.0.1:1/x?patience=0.2"]
 )
 def test_a_server_that_is_away_is_one_line_without_the_password(url: str, tmp_path: Path) -> None:
     ran = kirimhook("inbox", "stats", "--inbox", url.format(folder=tmp_path))
