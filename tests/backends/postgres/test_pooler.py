@@ -126,7 +126,7 @@ async def kept(connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
 def test_kept_would_find_something(place: Place) -> None:
     async def play() -> None:
         async with place.outside() as outside:
-            await outside.execute("LISTEN here; SELECT pg_advisory_lock(1); SET statement_timeout = 9")
+            await outside.execute("LISTEN here; SELECT pg_advisory_lock(1); SET statement_timeout = 99999")
             assert len(await kept(outside)) >= 3
 
     asyncio.run(play())
