@@ -14,6 +14,8 @@ from kirimhook.receiver.model import Receipt
 from kirimhook.testing.nats import NatsCluster, NatsNode
 from tests.backends.jetstream.rig import Putter, event, linked, putting
 
+LONGEST = 60.0
+"""Seconds that a cluster may take to be whole again."""
 PATIENT = {"commit_bound": 60.0, "patience": 60.0, "max_waiting": 100_000}
 
 
@@ -157,14 +159,16 @@ async def until_all_have(cluster: NatsCluster, stream: str, messages: int) -> No
             found["state"]["messages"] for node in cluster.nodes for found in node.streams() if found["name"] == stream
         ]
 
-    while await asyncio.to_thread(states) != [messages] * len(cluster.nodes):
-        pass
+    async with asyncio.timeout(LONGEST):
+        while await asyncio.to_thread(states) != [messages] * len(cluster.nodes):
+            pass
 
 
 async def until_it_stores(link: Link, subject: str) -> None:
-    while True:
-        try:
-            await link.publish(subject, b"")
-        except InboxUnavailable:
-            continue
-        return
+    async with asyncio.timeout(LONGEST):
+        while True:
+            try:
+                await link.publish(subject, b"")
+            except InboxUnavailable:
+                continue
+            return

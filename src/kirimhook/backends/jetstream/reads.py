@@ -19,14 +19,13 @@ from kirimhook.backends.jetstream.wire import Wire
 from kirimhook.receiver.inbox import InboxUnavailable
 
 PATIENT, WARY = 0.25, 0.05
-"""Seconds until a request without an answer is looked into; the second, since a silent server was found."""
+"""Seconds until a request without an answer is looked into; the second, since a silent server was found. Twice as
+long each time that it is sent again."""
 REMEMBERED = 10.0
 """Seconds for which a silent server is reckoned with."""
 FORGOTTEN_AFTER = 20
 """Requests answered one after the other, after which it is not any more."""
 PROBES = 2
-MOST_ASKED = 4
-"""Times that one request is sent, until all of them have failed."""
 AGAIN = 0.05
 """Seconds before something is asked again that was answered with an error."""
 _PROBE = json.dumps({"seq": 1}).encode()
@@ -90,15 +89,14 @@ class Reads:
     ) -> W | None:
         """The first that came to something, of those that are asked or will have to be. None: none did."""
         while True:
-            await _wait([one.over for one in asked], self._pause() * len(asked))
+            await _wait([one.over for one in asked], self._pause() * 2 ** (len(asked) - 1))
             for one in asked:
                 if one.over.done() and enough(one):
                     self._count(len(asked))
                     return one
             if all(one.over.done() for one in asked):
                 return None
-            doubtful = wire.clustered and len(asked) < MOST_ASKED and not _begun(asked)
-            if doubtful and await self._is_silent(wire, subject, asked):
+            if wire.clustered and not _begun(asked) and await self._is_silent(wire, subject, asked):
                 asked.append(ask())
 
     async def _is_silent(self, wire: Wire, subject: str, asked: Sequence[W]) -> bool:
