@@ -28,8 +28,9 @@ FULL = frozenset({10023, 10028, 10047, 10077, 10122, 10123})
 FIRST = 0.5
 """Seconds to wait for the first answer of a leader, who may have to be elected first."""
 TOO_LARGE = frozenset({10054, 10097})
-SOON_OVER = frozenset({10005, 10164})
-"""Too few servers yet; another message of the subject is being stored. So is whatever has the code 503."""
+SOON_OVER = frozenset({10005, 10049, 10164})
+"""Too few servers yet; a stream that is being made; another message of the subject is being stored. So is whatever has
+the code 503."""
 MOST_SUBJECTS = 512
 
 
