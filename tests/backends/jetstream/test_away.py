@@ -12,6 +12,7 @@ from kirimhook.receiver.inbox import Filter, InboxUnavailable
 from kirimhook.receiver.model import Receipt
 from kirimhook.testing.nats import NatsCluster, nats_cluster
 from tests.backends.jetstream.handles import done, events, handles
+from tests.backends.jetstream.rig import linked
 
 BOUNDS = {"patience": 1.0, "timeout": 0.5, "commit_bound": 1.0}
 
@@ -90,6 +91,23 @@ def test_without_streams_it_says_what_to_do(own: NatsCluster) -> None:
             with pytest.raises(InboxUnavailable) as refused:
                 await inbox.open()
             assert refused.value.reason == "not_migrated"
+            await inbox.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("subject", ["jr.0", "ev.0.ABC"])
+def test_what_a_newer_version_wrote_is_named(node: NatsCluster, subject: str) -> None:
+    async def play() -> None:
+        async with handles(node, partitions=1) as there:
+            name = there.settings().name
+            async with linked(there.url) as link:
+                payload = b'0\n{"v":99}' if subject == "jr.0" else b'[99,1,"c","00"]\nbody'
+                await link.publish(f"{name}.{subject}", payload)
+            inbox = JetStreamInbox(there.settings(), there.clock)
+            with pytest.raises(InboxUnavailable) as refused:
+                await inbox.open()
+            assert refused.value.reason == "newer_schema"
             await inbox.close()
 
     asyncio.run(play())

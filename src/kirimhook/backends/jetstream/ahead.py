@@ -12,6 +12,7 @@ from kirimhook.backends.jetstream.link import Message
 from kirimhook.backends.jetstream.names import lane_of
 from kirimhook.backends.jetstream.partition.decide import Fresh
 from kirimhook.backends.jetstream.place import Place
+from kirimhook.backends.jetstream.versions import understood
 from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
 
@@ -102,7 +103,7 @@ class Ahead:
 
     def _take(self, message: Message) -> None:
         self._read_to = number = message.sequence
-        stored = decode(message.payload)
+        stored = understood(decode, message.payload)
         event = stored.event
         self.fresh.append(Fresh(number, lane_of(event.ordering_key), stored.at, stored.adopted))
         if stored.adopted is None or stored.adopted.has_payload:
@@ -157,7 +158,7 @@ class Ahead:
         if not numbers:
             return []
         messages = await asyncio.gather(*(self._link.get(self._stream, number) for number in numbers))
-        return [decode(message.payload).event if message is not None else None for message in messages]
+        return [understood(decode, message.payload).event if message is not None else None for message in messages]
 
 
 def _weight(event: InboundEvent) -> int:

@@ -15,6 +15,7 @@ from kirimhook.backends.jetstream.link import Message, WrongLast
 from kirimhook.backends.jetstream.partition.record import Record
 from kirimhook.backends.jetstream.partition.state import State
 from kirimhook.backends.jetstream.place import Place
+from kirimhook.backends.jetstream.versions import understood
 from kirimhook.receiver.inbox import InboxUnavailable
 
 MOST, MOST_BYTES = 256, 4 * 1024 * 1024
@@ -89,7 +90,7 @@ class Journal:
                     raise Gap(f"{before!r} instead of {last}")
                 last = message.sequence
                 size += len(data)
-                found.append((last, Record.decode(data)))
+                found.append((last, understood(Record.decode, data)))
         self._count += len(found)
         self._size += size
         return Tail(found, size)
@@ -153,7 +154,7 @@ class Journal:
         if complete is None:
             return None
         self._last_snapshot = len(complete)
-        return State.from_snapshot(complete)
+        return understood(State.from_snapshot, complete)
 
 
 def _parts(data: bytes, upto: int) -> list[bytes]:

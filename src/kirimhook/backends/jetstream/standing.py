@@ -12,6 +12,7 @@ from kirimhook.backends.jetstream.desks import Desks
 from kirimhook.backends.jetstream.link import Message
 from kirimhook.backends.jetstream.names import Names, lane_of
 from kirimhook.backends.jetstream.place import Place
+from kirimhook.backends.jetstream.versions import understood
 from kirimhook.receiver.model import FINISHED, EventState, StoredEvent
 
 
@@ -53,7 +54,7 @@ class Standing:
         found: dict[int, StoredEvent] = {}
         finished: list[tuple[int, Stored]] = []
         for message in messages:
-            number, stored = message.sequence, decode(message.payload)
+            number, stored = message.sequence, understood(decode, message.payload)
             if entry := state.entries.get(number):
                 running = entry.is_running(now)
                 found[number] = StoredEvent(
