@@ -11,6 +11,7 @@ from kirimhook.backends.jetstream.inbox import JetStreamInbox
 from kirimhook.backends.jetstream.link import Link, Message
 from kirimhook.backends.jetstream.settings import JetStreamSettings
 from kirimhook.receiver.model import EventState, InboundEvent, RetryAt, Settlement
+from kirimhook.testing.clock import Clock
 from kirimhook.testing.nats import NatsCluster
 from tests.backends.jetstream.handles import done, drain, events, handles, link_of
 from tests.backends.jetstream.rig import NOW, event
@@ -72,6 +73,32 @@ def test_what_another_wrote_is_seen_however_late_our_own_answers_are(node: NatsC
             link_of(inbox).holds = False
             await other.pause()
             assert (await inbox.stats()).paused
+
+    asyncio.run(play())
+
+
+class LateLink(Link):
+    """An append to a journal takes longer than the lease that it grants, by the inbox's clock."""
+
+    clock: Clock | None = None
+
+    async def publish(self, subject: str, payload: bytes, *, expected: int | None = None, over: str = "") -> int:
+        sequence = await super().publish(subject, payload, expected=expected, over=over)
+        if self.clock is not None and ".jr." in subject:
+            self.clock.advance(10)
+        return sequence
+
+
+def test_a_lease_that_ran_out_while_it_was_granted_is_not_granted_twice_at_once(node: NatsCluster) -> None:
+    """Else a worker that renews it handles its run beside itself."""
+
+    async def play() -> None:
+        async with handles(node) as there:
+            inbox = await there.open(LateLink)
+            await inbox.put(events("a", "b"))
+            link_of(inbox).clock = there.clock
+            heads = [lease.run[0].number for lease in await inbox.lease(10, 3)]
+            assert sorted(heads) == sorted(set(heads))
 
     asyncio.run(play())
 

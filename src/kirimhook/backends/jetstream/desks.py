@@ -139,10 +139,11 @@ class Desks:
             if not enough:
                 await self.look(MOST if round_ else max(PAGE, wanted))
                 shares, _ = self._shares(wanted)
-            if not shares:
+            if not shares or self._place.now() >= until:  # what it took has run out: it would be taken once more
                 break
             found = await self._take(shares, until, token)
-            leases += found
+            heads = {lease.run[0].number for lease in leases}
+            leases += [lease for lease in found if lease.run[0].number not in heads]
             if any(lease.suspect for lease in leases):
                 leases = await self._alone(leases)
                 break
