@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from kirimhook.backends.jetstream import journal
-from kirimhook.backends.jetstream.aside import AsideStream, Note, decode
+from kirimhook.backends.jetstream.aside import AsideStream, decode
 from kirimhook.backends.jetstream.desks import Desks
 from kirimhook.backends.jetstream.inbox import JetStreamInbox
 from kirimhook.backends.jetstream.names import Names
@@ -103,7 +103,7 @@ def test_what_is_aside_never_goes_back(node: NatsCluster) -> None:
             await aside.write(0, {7: Aside(20, parked), 8: Aside(20, parked._replace(number=8))})
             await aside.write(0, {7: Aside(30, None)})
             await aside.write(0, {7: Aside(20, parked), 8: Aside(20, None)})
-            assert await aside.of(0, [7, 8, 9]) == {7: Note(30, None), 8: Note(20, parked._replace(number=8))}
+            assert await aside.of(0, [7, 8, 9]) == {7: Aside(30, None), 8: Aside(20, parked._replace(number=8))}
             await asyncio.gather(*(aside.write(0, {9: Aside(as_of, None)}) for as_of in range(40, 80)))
             assert (await aside.of(0, [9]))[9].as_of == 79
             await aside.remove(0, [7, 8, 9])

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from kirimhook.backends.jetstream.link import Link, WrongLast
 from kirimhook.backends.jetstream.names import Names
-from kirimhook.backends.jetstream.partition.entry import Aside as Due
+from kirimhook.backends.jetstream.partition.entry import Aside
 from kirimhook.backends.jetstream.partition.record import Ended
 from kirimhook.receiver.model import EventState
 
@@ -22,16 +21,7 @@ AT_ONCE = 256
 """Subjects of one look, and writes on their way."""
 
 
-class Note(NamedTuple):
-    """What a message says."""
-
-    as_of: int
-    """Sequence of the journal's record."""
-    ended: Ended | None
-    """None: it was put back."""
-
-
-def encode(note: Note) -> bytes:
+def encode(note: Aside) -> bytes:
     said: dict[str, object] = {"as_of": note.as_of, "state": None}
     if note.ended is not None:
         _, state, at, attempts, reason = note.ended
@@ -39,14 +29,14 @@ def encode(note: Note) -> bytes:
     return json.dumps(said, separators=(",", ":")).encode()
 
 
-def decode(number: int, payload: bytes) -> Note:
+def decode(number: int, payload: bytes) -> Aside:
     """Raises ValueError for what `encode` did not make."""
     try:
         said = json.loads(payload)
         if said["state"] is None:
-            return Note(said["as_of"], None)
+            return Aside(said["as_of"], None)
         ended = Ended(number, EventState(said["state"]), said["at"], said["attempts"], said["reason"])
-        return Note(said["as_of"], ended)
+        return Aside(said["as_of"], ended)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"not what was written aside: {error}") from error
 
@@ -64,14 +54,14 @@ class AsideStream:
         self._link = link
         self._names = names
 
-    async def write(self, partition: int, due: Mapping[int, Due]) -> None:
+    async def write(self, partition: int, due: Mapping[int, Aside]) -> None:
         """Each, unless what is there is as late. Raises `InboxUnavailable`; then some may be written."""
         items = list(due.items())
         for start in range(0, len(items), AT_ONCE):
             some = items[start : start + AT_ONCE]
-            await asyncio.gather(*(self._write(partition, number, Note(*one)) for number, one in some))
+            await asyncio.gather(*(self._write(partition, number, one) for number, one in some))
 
-    async def _write(self, partition: int, number: int, note: Note) -> None:
+    async def _write(self, partition: int, number: int, note: Aside) -> None:
         subject = self._names.aside_of(partition, number)
         payload, expected = encode(note), 0
         while True:
@@ -84,10 +74,10 @@ class AsideStream:
             if there is not None and decode(number, there.payload).as_of >= note.as_of:
                 return
 
-    async def of(self, partition: int, numbers: Iterable[int]) -> dict[int, Note]:
+    async def of(self, partition: int, numbers: Iterable[int]) -> dict[int, Aside]:
         """What is there about these events. The server asked may lag behind."""
         subjects = [self._names.aside_of(partition, number) for number in numbers]
-        found: dict[int, Note] = {}
+        found: dict[int, Aside] = {}
         for start in range(0, len(subjects), AT_ONCE):
             for message in await self._link.last_of(self._names.aside, subjects[start : start + AT_ONCE]):
                 number = number_in(message.subject)

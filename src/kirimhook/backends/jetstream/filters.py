@@ -1,9 +1,6 @@
-"""Which events a `Filter` means, and the cursor of a list."""
+"""Which events a `Filter` means."""
 
 from __future__ import annotations
-
-import base64
-import hashlib
 
 from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import StoredEvent
@@ -23,26 +20,3 @@ def means(where: Filter, stored: StoredEvent) -> bool:
 
 def _is_of(name: str, pattern: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-
-
-def write_cursor(where: Filter, number: int) -> str:
-    """Of a list that goes on below this number."""
-    return base64.urlsafe_b64encode(number.to_bytes(8, "big") + _seal(where, number)).decode().rstrip("=")
-
-
-def read_cursor(where: Filter, cursor: str) -> int:
-    """Raises ValueError for a cursor of another list."""
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    except ValueError:
-        raw = b""
-    number = int.from_bytes(raw[:8], "big", signed=True)
-    if len(raw) != 16 or raw[8:] != _seal(where, number) or number < 0 or write_cursor(where, number) != cursor:
-        raise ValueError("this cursor is not of this list: start again without one")
-    return number
-
-
-def _seal(where: Filter, number: int) -> bytes:
-    """Binds a cursor to its filter; it keeps mistakes out, not attackers, who may list anything anyway."""
-    rest = (where.types, where.event_id, where.numbers, where.received_after, where.received_before)
-    return hashlib.blake2b(repr((sorted(where.states), rest, number)).encode(), digest_size=8).digest()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from kirimhook.backends import put_back_filter
 from kirimhook.backends.jetstream import put_back
 from kirimhook.backends.jetstream.link import Link
 from kirimhook.backends.jetstream.session import Floor, Session
@@ -105,7 +106,7 @@ class JetStreamInbox:
         return await self._run(lambda floor: floor.looking.count(where))
 
     async def put_back(self, where: Filter) -> int:
-        put_back.check(where)
+        put_back_filter.check(where)
         return await self._run(lambda floor: put_back.put_back(floor.looking, where))
 
     async def pause(self) -> None:

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from kirimhook.backends.cursors import read_cursor, write_cursor
 from kirimhook.backends.jetstream.aside import decode as decode_aside
 from kirimhook.backends.jetstream.aside import number_in
 from kirimhook.backends.jetstream.desks import Desks
-from kirimhook.backends.jetstream.filters import means, read_cursor, write_cursor
+from kirimhook.backends.jetstream.filters import means
 from kirimhook.backends.jetstream.link import Message
 from kirimhook.backends.jetstream.place import Place
 from kirimhook.backends.jetstream.standing import Found, Standing

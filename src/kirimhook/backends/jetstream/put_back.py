@@ -12,20 +12,13 @@ from kirimhook.backends.jetstream.looking import Looking
 from kirimhook.backends.jetstream.names import lane_of
 from kirimhook.backends.jetstream.partition.decide import Batch
 from kirimhook.backends.jetstream.standing import Found
+from kirimhook.backends.put_back_filter import states_meant
 from kirimhook.receiver.inbox import Filter, PayloadPurged
-from kirimhook.receiver.model import FINISHED, EventState
+from kirimhook.receiver.model import EventState
 
 AT_ONCE = 256
 """Events of one record."""
 Wanted = list[tuple[int, int | None, EventState]]
-
-
-def check(where: Filter) -> None:
-    """Raises ValueError for a filter that names neither finished states nor events."""
-    if not where.states and not where.numbers and where.event_id is None:
-        raise ValueError("put back: name the states (parked, unhandled, skipped or done), or the events")
-    if where.states and not where.states & FINISHED:
-        raise ValueError("put back: only parked, unhandled, skipped and done events can be put back")
 
 
 async def put_back(looking: Looking, where: Filter) -> int:
@@ -34,7 +27,7 @@ async def put_back(looking: Looking, where: Filter) -> int:
     First which, downwards; then each part of them upwards, so that a key's events come in their order.
     """
     named = bool(where.numbers)
-    where = replace(where, states=(where.states & FINISHED) or FINISHED)
+    where = replace(where, states=states_meant(where))
     numbers = [found.stored.number async for found in looking.walk(where)]
     total = purged = 0
     for part in _parts(numbers[::-1]):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kirimhook.backends.jetstream.aside import AsideStream, Note
+from kirimhook.backends.jetstream.aside import AsideStream
 from kirimhook.backends.jetstream.codec import Stored, decode
 from kirimhook.backends.jetstream.desk import Desk
 from kirimhook.backends.jetstream.desks import Desks
 from kirimhook.backends.jetstream.link import Message
 from kirimhook.backends.jetstream.names import Names, lane_of
+from kirimhook.backends.jetstream.partition.entry import Aside
 from kirimhook.backends.jetstream.place import Place
 from kirimhook.backends.jetstream.versions import understood
 from kirimhook.receiver.model import FINISHED, EventState, StoredEvent
@@ -77,9 +78,9 @@ class Standing:
         found.update((number, _finished(number, stored, notes.get(number))) for number, stored in finished)
         return [Found(desk, since, one) for one in found.values()]
 
-    async def _notes(self, desk: Desk, numbers: list[int]) -> dict[int, Note]:
+    async def _notes(self, desk: Desk, numbers: list[int]) -> dict[int, Aside]:
         """What was written aside, and what is still to be."""
-        due = {number: Note(*desk.state.aside_due[number]) for number in numbers if number in desk.state.aside_due}
+        due = {number: desk.state.aside_due[number] for number in numbers if number in desk.state.aside_due}
         return await self._aside.of(desk.partition, [number for number in numbers if number not in due]) | due
 
 
@@ -102,7 +103,7 @@ def _fresh(number: int, stored: Stored, *, behind: bool) -> StoredEvent:
     )
 
 
-def _finished(number: int, stored: Stored, note: Note | None) -> StoredEvent:
+def _finished(number: int, stored: Stored, note: Aside | None) -> StoredEvent:
     """Of a done event nothing else is kept."""
     ended = note.ended if note is not None else None
     return StoredEvent(

@@ -1,9 +1,7 @@
-"""Which rows a `Filter` means, and the cursor of a list."""
+"""Which rows a `Filter` means."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,26 +103,3 @@ def _tables(schema: str, where: Filter) -> tuple[str, str]:
         return f"{schema}.queue q{events and events + 'q.number'}", "q.number"
     both = f" LEFT JOIN {schema}.queue q USING (number) LEFT JOIN {schema}.finished f USING (number)"
     return f"{schema}.events e" + (both if where.states else ""), "e.number"
-
-
-def write_cursor(where: Filter, number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes(8, "big") + _seal(where, number)).decode().rstrip("=")
-
-
-def read_cursor(where: Filter, cursor: str) -> int:
-    """Raises ValueError for one of another list."""
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    except ValueError:
-        raw = b""
-    number = int.from_bytes(raw[:8], "big", signed=True)
-    if len(raw) != 16 or raw[8:] != _seal(where, number):
-        raise ValueError("this cursor is not of this list: start again without one")
-    return number
-
-
-def _seal(where: Filter, number: int) -> bytes:
-    """Binds a cursor to its filter; it keeps mistakes out, not attackers, who may list anything anyway."""
-    states = sorted(where.states)
-    rest = (where.types, where.event_id, where.numbers, where.received_after, where.received_before)
-    return hashlib.blake2b(repr((states, rest, number)).encode(), digest_size=8).digest()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from kirimhook.backends import put_back_filter
 from kirimhook.backends.postgres import adopting, put_back
 from kirimhook.backends.postgres.link import Connection
 from kirimhook.backends.postgres.records import Records
@@ -119,9 +120,9 @@ class PostgresInbox:
         return await self._read(partial(self._records.count, where=where, now=self._now()))
 
     async def put_back(self, where: Filter) -> int:
-        put_back.check(where)
+        put_back_filter.check(where)
         schema, total, purged = self._settings.schema, 0, 0
-        for part in put_back.parts(where):
+        for part in put_back_filter.parts(where, put_back.AT_ONCE):
             beyond = 0
             while found := await self._read(
                 partial(put_back.find, schema=schema, where=part, beyond=beyond, now=self._now())

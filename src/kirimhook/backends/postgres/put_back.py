@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from kirimhook.backends.postgres.filters import select
 from kirimhook.backends.postgres.link import Connection
 from kirimhook.backends.postgres.texts import lane_of, unmarked
+from kirimhook.backends.put_back_filter import states_meant
 from kirimhook.receiver.inbox import Filter
-from kirimhook.receiver.model import FINISHED, EventState
 
 AT_ONCE = 500
 """Events of one transaction."""
-
-
-def check(where: Filter) -> None:
-    """Raises ValueError for a filter that names neither finished states nor events."""
-    if not where.states and not where.numbers and where.event_id is None:
-        raise ValueError("put back: name the states (parked, unhandled, skipped or done), or the events")
-    if where.states and not where.states & FINISHED:
-        raise ValueError("put back: only parked, unhandled, skipped and done events can be put back")
 
 
 class Found(NamedTuple):
@@ -35,18 +27,9 @@ class Step(NamedTuple):
     """That could not be: their bodies are gone."""
 
 
-def parts(where: Filter) -> Iterator[Filter]:
-    """The same, each with at most `AT_ONCE` numbers."""
-    numbers = sorted(set(where.numbers))
-    for start in range(0, len(numbers), AT_ONCE):
-        yield replace(where, numbers=tuple(numbers[start : start + AT_ONCE]))
-    if not numbers:
-        yield where
-
-
 async def find(connection: Connection, schema: str, where: Filter, beyond: int, now: int) -> Sequence[Found]:
     """The oldest finished events above number `beyond`. Reads only: a search may be long."""
-    query = await select(connection, schema, replace(where, states=states(where)), now)
+    query = await select(connection, schema, replace(where, states=states_meant(where)), now)
     query.also("> {}", beyond)
     which = f"SELECT f.number FROM {query.tables} WHERE {query.condition} ORDER BY f.number LIMIT {AT_ONCE}"
     sql = f"SELECT number, ordering_key FROM {schema}.events WHERE number IN ({which}) ORDER BY number"
@@ -63,10 +46,6 @@ async def put_back(connection: Connection, schema: str, where: Filter, found: Se
         now,
         [each.number for each in found],
         [each.lane for each in found],
-        sorted(states(where)),
+        sorted(states_meant(where)),
     )
     return Step(*(row or (0, 0)))
-
-
-def states(where: Filter) -> frozenset[EventState]:
-    return (where.states & FINISHED) or FINISHED

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kirimhook.backends.postgres.filters import Query, read_cursor, select, write_cursor
+from kirimhook.backends.cursors import read_cursor, write_cursor
+from kirimhook.backends.postgres.filters import Query, select
 from kirimhook.backends.postgres.functions.leasing import FIRST
 from kirimhook.backends.postgres.link import Connection
 from kirimhook.backends.postgres.rows import EVENT, event_of

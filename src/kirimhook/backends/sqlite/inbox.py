@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from kirimhook.backends import put_back_filter
 from kirimhook.backends.admission import Admission
 from kirimhook.backends.sqlite import adopting, intake, leasing, put_back, records, settling
 from kirimhook.backends.sqlite.file import DatabaseFile
@@ -140,9 +141,9 @@ class SQLiteInbox:
         return await self._read(lambda connection: records.count(connection, where, self._now()))
 
     async def put_back(self, where: Filter) -> int:
-        put_back.check(where)
+        put_back_filter.check(where)
         total = purged = 0
-        for part in put_back.parts(where):
+        for part in put_back_filter.parts(where, put_back.AT_ONCE):
             beyond = 0
             while numbers := await self._read(partial(put_back.find, where=part, beyond=beyond, now=self._now())):
                 step = await self._write(partial(put_back.put_back, where=part, numbers=numbers, now=self._now()))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from kirimhook.backends.put_back_filter import states_meant
 from kirimhook.backends.sqlite.filters import select
 from kirimhook.receiver.inbox import Filter
-from kirimhook.receiver.model import FINISHED, EventState
 
 AT_ONCE = 500
 """Events of one transaction."""
@@ -20,32 +19,15 @@ SELECT number, lane_of(ordering_key),
 FROM events WHERE number = ?"""
 
 
-def check(where: Filter) -> None:
-    """Raises ValueError for a filter that names neither finished states nor events."""
-    if not where.states and not where.numbers and where.event_id is None:
-        raise ValueError("put back: name the states (parked, unhandled, skipped or done), or the events")
-    if where.states and not where.states & FINISHED:
-        raise ValueError("put back: only parked, unhandled, skipped and done events can be put back")
-
-
 class Step(NamedTuple):
     put_back: int
     purged: int
     """That could not be: their bodies are gone."""
 
 
-def parts(where: Filter) -> Iterator[Filter]:
-    """The same, each with at most `AT_ONCE` numbers."""
-    numbers = sorted(set(where.numbers))
-    for start in range(0, len(numbers), AT_ONCE):
-        yield replace(where, numbers=tuple(numbers[start : start + AT_ONCE]))
-    if not numbers:
-        yield where
-
-
 def find(connection: sqlite3.Connection, where: Filter, beyond: int, now: int) -> list[int]:
     """Numbers of the oldest finished events above `beyond`. Reads only: a search may be long."""
-    query = select(connection, replace(where, states=_states(where)), now).also("> ?", beyond)
+    query = select(connection, replace(where, states=states_meant(where)), now).also("> ?", beyond)
     sql = f"SELECT f.number FROM {query.tables} WHERE {query.condition} ORDER BY f.number LIMIT {AT_ONCE}"
     return [number for (number,) in connection.execute(sql, query.parameters)]
 
@@ -53,7 +35,7 @@ def find(connection: sqlite3.Connection, where: Filter, beyond: int, now: int) -
 def put_back(connection: sqlite3.Connection, where: Filter, numbers: list[int], now: int) -> Step:
     """Those of the numbers found that are still in the states meant (nothing else of an event changes), with
     fresh attempts."""
-    query = select(connection, Filter(states=_states(where), numbers=tuple(numbers)), now)
+    query = select(connection, Filter(states=states_meant(where), numbers=tuple(numbers)), now)
     rows = connection.execute(
         "SELECT f.number, f.state, EXISTS (SELECT 1 FROM payloads p WHERE p.number = f.number) "
         f"FROM {query.tables} WHERE {query.condition} ORDER BY f.number",
@@ -64,7 +46,3 @@ def put_back(connection: sqlite3.Connection, where: Filter, numbers: list[int], 
     connection.executemany("DELETE FROM finished WHERE number = ?", [(number,) for number, _ in chosen])
     connection.executemany(QUEUE, [(now, number) for number, _ in chosen])
     return Step(len(chosen), len(rows) - len(chosen))
-
-
-def _states(where: Filter) -> frozenset[EventState]:
-    return (where.states & FINISHED) or FINISHED

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from kirimhook.backends.sqlite.filters import Query, read_cursor, select, write_cursor
+from kirimhook.backends.cursors import read_cursor, write_cursor
+from kirimhook.backends.sqlite.filters import Query, select
 from kirimhook.backends.sqlite.leasing import MOST_BYTES
 from kirimhook.receiver.inbox import Filter, Page, Stats
 from kirimhook.receiver.model import EventState, InboundEvent, StoredEvent

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """What is still to be written aside about an event."""
+    """What is, or is still to be, written aside about an event."""
 
     as_of: int
     """Sequence of the record that says so: what is aside as of later must not be overwritten."""
