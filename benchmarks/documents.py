@@ -59,6 +59,8 @@ class Kept(NamedTuple):
     """On disk, as long as the event is remembered."""
     body: float
     """On disk, as long as its body is kept."""
+    written: float = 0
+    """Memory, as long as the server has been written to since it was started; 0: no more than `memory`."""
 
 
 def load() -> Results:
@@ -73,7 +75,8 @@ def kept(results: Results, storage: str) -> Kept:
         return Kept(parts[INDEX[storage]] / count, (sum(parts.values()) - body) / count, body / count)
     fewer, less = looks[0]  # what a server takes anyhow is in both
     memory = parts["memory_restarted"] - less["memory_restarted"]
-    return Kept(memory / (count - fewer), parts["disk"] / count, 0)
+    written = parts["memory"] - less["memory"]
+    return Kept(memory / (count - fewer), parts["disk"] / count, 0, written / (count - fewer))
 
 
 def costs(results: Results, storage: str) -> tuple[float, float, float, float]:
@@ -110,11 +113,13 @@ def targets(results: Results) -> str:
 
 def remembered(results: Results) -> str:
     """What is kept for an event."""
-    lines = ["| inbox (bytes of an event) | memory | disk: record | disk: body |", "|---|---|---|---|"]
+    lines = ["| inbox (bytes of an event) | memory | while written to | disk: record | disk: body |"]
+    lines.append("|---|---|---|---|---|")
     for storage in STORAGES:
         found = kept(results, storage)
+        written = f"{found.written:,.0f}" if found.written else "the same"
         body = f"{found.body:,.0f}" if found.body else "in the record"
-        lines.append(_row([TITLES[storage], f"{found.memory:,.0f}", f"{found.record:,.0f}", body]))
+        lines.append(_row([TITLES[storage], f"{found.memory:,.0f}", written, f"{found.record:,.0f}", body]))
     return "\n".join(lines)
 
 
