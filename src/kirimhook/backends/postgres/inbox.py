@@ -16,7 +16,8 @@ from kirimhook.backends.postgres.records import Records
 from kirimhook.backends.postgres.retention import LARGEST, Purger
 from kirimhook.backends.postgres.session import Session
 from kirimhook.backends.postgres.settings import PostgresSettings
-from kirimhook.backends.postgres.waiting import POLL, Sleepers
+from kirimhook.backends.postgres.waiting import POLL
+from kirimhook.backends.sleepers import Sleepers
 from kirimhook.backends.waiters import carried
 from kirimhook.receiver.inbox import (
     Capabilities,

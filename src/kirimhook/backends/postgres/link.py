@@ -75,13 +75,9 @@ class Link:
     async def close(self) -> None:
         """After what is under way, if that ends soon. Whoever comes later is refused."""
         self._is_closed = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.connect_timeout), self._turn:
-                pass
+        await quiet(self._turn, self._settings)
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                await connection.close(timeout=self._settings.connect_timeout)
+        await hang_up(connection, self._settings)
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]], read_only: bool) -> T:
         async with self._turn:
@@ -204,3 +200,17 @@ async def _check(connection: Connection, settings: PostgresSettings) -> None:
     refuse_older(found)
     refuse_newer(found)
     await connection.execute("COMMIT")
+
+
+async def quiet(turn: asyncio.Lock, settings: PostgresSettings) -> None:
+    """Wait for what is under way, if that ends soon."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(settings.connect_timeout), turn:
+            pass
+
+
+async def hang_up(connection: Connection | None, settings: PostgresSettings) -> None:
+    """Say goodbye, if there is anybody to say it to."""
+    if connection is not None:
+        with contextlib.suppress(Exception):
+            await connection.close(timeout=settings.connect_timeout)

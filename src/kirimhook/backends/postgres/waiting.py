@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections.abc import Callable
-from typing import Any
 
 import asyncpg
 
 from kirimhook.backends.postgres.failures import DRIVER
 from kirimhook.backends.postgres.functions.shape import WAITS, place
-from kirimhook.backends.postgres.link import connect
+from kirimhook.backends.postgres.link import connect, hang_up, quiet
 from kirimhook.backends.postgres.settings import PostgresSettings
 from kirimhook.receiver.inbox import InboxUnavailable
 
@@ -22,33 +19,6 @@ AGAIN = 1.0
 """Seconds between attempts to listen."""
 NONE = "SELECT pg_advisory_unlock_all()"
 """Locks of one session count."""
-
-
-class Sleepers:
-    """Those who wait, on whatever loops."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._asleep: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
-
-    @contextlib.contextmanager
-    def one(self) -> Any:
-        """An event of the running loop that `stir` sets."""
-        stirred = asyncio.Event()
-        with self._guard:
-            self._asleep[stirred] = asyncio.get_running_loop()
-        try:
-            yield stirred
-        finally:
-            with self._guard:
-                del self._asleep[stirred]
-
-    def stir(self) -> None:
-        """Whoever sleeps may have work now. From any thread."""
-        with self._guard:
-            for stirred, loop in self._asleep.items():
-                with contextlib.suppress(RuntimeError):  # its loop has closed
-                    loop.call_soon_threadsafe(stirred.set)
 
 
 class Listener:
@@ -88,13 +58,9 @@ class Listener:
     async def close(self) -> None:
         """After what is under way, if that ends soon."""
         self._is_closed = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.connect_timeout), self._turn:
-                pass
+        await quiet(self._turn, self._settings)
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                await connection.close(timeout=self._settings.connect_timeout)
+        await hang_up(connection, self._settings)
 
     async def _listening(self) -> asyncpg.Connection[asyncpg.Record]:
         if self._connection is None or self._connection.is_closed():

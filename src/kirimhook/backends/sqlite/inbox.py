@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from kirimhook.backends import put_back_filter
 from kirimhook.backends.admission import Admission
+from kirimhook.backends.sleepers import Sleepers
 from kirimhook.backends.sqlite import adopting, intake, leasing, put_back, records, settling
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.reader import Reader
@@ -51,7 +52,7 @@ class SQLiteInbox:
         self._waiters: dict[asyncio.AbstractEventLoop, Waiters] = {}
         self._guard = threading.Lock()
         self._admission = Admission(settings)
-        self._sleepers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._sleepers = Sleepers()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -63,7 +64,9 @@ class SQLiteInbox:
         soon as the storage does. Opening twice is one opening."""
         with self._guard:
             if self._writer is None:
-                self._writer = Writer(DatabaseFile(self._settings), self._clock, self._admission.taken, self._committed)
+                self._writer = Writer(
+                    DatabaseFile(self._settings), self._clock, self._admission.taken, self._sleepers.stir
+                )
                 self._reader = None if self._settings.in_memory else Reader(self._settings)
                 self._writer.start()
         await self._write(records.next_due, bounded=True)
@@ -73,7 +76,7 @@ class SQLiteInbox:
             writer, self._writer = self._writer, None
             reader, self._reader = self._reader, None
             self._waiters.clear()
-            self._stir()
+        self._sleepers.stir()
         if reader is not None:
             await asyncio.to_thread(reader.close)
         if writer is not None:
@@ -111,10 +114,7 @@ class SQLiteInbox:
     async def wait(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        stirred = asyncio.Event()
-        with self._guard:
-            self._sleepers[stirred] = loop
-        try:
+        with self._sleepers.one() as stirred:
             while (left := end - loop.time()) > 0:
                 stirred.clear()  # before the look, or a commit could fall in between
                 due = await self._read(records.next_due)
@@ -124,9 +124,6 @@ class SQLiteInbox:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(left, POLL, until_due)):
                         await stirred.wait()
-        finally:
-            with self._guard:
-                del self._sleepers[stirred]
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
         return await self._read(lambda connection: records.following(connection, after, limit, self._now()))
@@ -185,17 +182,6 @@ class SQLiteInbox:
             self._waiters = {known: kept for known, kept in self._waiters.items() if not known.is_closed()}
             waiters = self._waiters[loop] = Waiters(loop, self._settings.commit_bound)
         return waiters
-
-    def _committed(self) -> None:
-        """From the writer thread."""
-        with self._guard:
-            self._stir()
-
-    def _stir(self) -> None:
-        """Whoever sleeps may have work now."""
-        for stirred, loop in self._sleepers.items():
-            with contextlib.suppress(RuntimeError):  # its loop has closed
-                loop.call_soon_threadsafe(stirred.set)
 
     async def _write(
         self, work: Callable[[sqlite3.Connection], T], *, handler: bool = False, bounded: bool = False
