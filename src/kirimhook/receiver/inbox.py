@@ -30,6 +30,10 @@ class InboxBusy(InboxUnavailable):
     """Too many events wait to be committed."""
 
 
+class NoTransactions(Exception):
+    """This inbox has none; `Capabilities.transactions` says so beforehand."""
+
+
 class PayloadPurged(Exception):
     """The event's body is gone, so it cannot be put back."""
 
@@ -134,7 +138,8 @@ class Inbox(Protocol):
     async def transact(self, done: Settlement, work: Callable[[Transaction], object]) -> bool:
         """Run `work` and settle `done` in one transaction. False: the lease was lost, `work` rolled back.
 
-        An exception of `work` rolls back too, and comes out as it is.
+        An exception of `work` rolls back too, and comes out as it is. Raises `NoTransactions`, before `work` is
+        called, where `capabilities` do not promise them.
         """
         ...
 

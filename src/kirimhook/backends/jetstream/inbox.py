@@ -12,7 +12,16 @@ from kirimhook.backends.jetstream import put_back
 from kirimhook.backends.jetstream.link import Link
 from kirimhook.backends.jetstream.session import Floor, Session
 from kirimhook.backends.jetstream.settings import JetStreamSettings
-from kirimhook.receiver.inbox import Capabilities, Filter, InboxUnavailable, Page, Purged, Stats, Transaction
+from kirimhook.receiver.inbox import (
+    Capabilities,
+    Filter,
+    InboxUnavailable,
+    NoTransactions,
+    Page,
+    Purged,
+    Stats,
+    Transaction,
+)
 from kirimhook.receiver.model import InboundEvent, Lease, Receipt, Settlement, StoredEvent
 
 T = TypeVar("T")
@@ -86,8 +95,8 @@ class JetStreamInbox:
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return await self._run(lambda floor: floor.desks.settle(settlements))
 
-    async def transact(self, done: Settlement, work: Callable[[Transaction], object]) -> bool:
-        raise NotImplementedError("an inbox on JetStream has no transactions")
+    async def transact(self, done: Settlement, work: Callable[[Transaction], object]) -> bool:  # noqa: ARG002  # the port's
+        raise NoTransactions("an inbox on JetStream has no transactions")
 
     async def wait(self, timeout: float) -> None:
         session = self._opened()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kirimhook.receiver.inbox import Transaction
+from kirimhook.receiver.inbox import NoTransactions, Transaction
 from kirimhook.receiver.model import Done, EventState, Lease, RetryAt, Settlement
 from kirimhook.testing.conformance.bench import Bench, ids, settlements
 from kirimhook.testing.conformance.suite import Suite, played, requires
@@ -63,6 +63,20 @@ async def leased(bench: Bench, *names: str) -> list[Lease]:
 
 
 class Transacting(Suite):
+    @played
+    async def test_it_has_transactions_or_says_so_before_the_handler_runs(self, bench: Bench) -> None:
+        await bench.put(None, "a")
+        done = settlements(await bench.one(), Done())[0]
+        ran: list[Transaction] = []
+        if bench.inbox.capabilities.transactions:
+            assert await bench.inbox.transact(done, ran.append) is True
+            assert len(ran) == 1
+        else:
+            with pytest.raises(NoTransactions):
+                await bench.inbox.transact(done, ran.append)
+            assert ran == []
+            assert await bench.inbox.settle([done]) == [True]
+
     @requires("transactions")
     @played
     async def test_effects_and_completion_commit_together(self, bench: Bench) -> None:
