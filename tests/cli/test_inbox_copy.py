@@ -136,7 +136,7 @@ async def receive(inbox: Inbox, sent: Sequence[Sample]) -> tuple[list[str], list
             request = signed_request(each)
             answers.append((await receiver.receive("POST", request.raw_headers, request.body)).body.decode())
         async with asyncio.timeout(SOON):
-            while not all(one.state in FINISHED or one.attempts for one in await everything(inbox)):  # noqa: ASYNC110
+            while not all(one.state in FINISHED or one.attempts for one in await everything(inbox)):  # noqa: ASYNC110  # of another process
                 await asyncio.sleep(0.02)  # the worker tells nobody
     return answers, seen
 

@@ -182,8 +182,10 @@ def test_a_put_tells_all_handles(node: NatsCluster) -> None:
             told = asyncio.Event()
             other.link.on_hint(told.set)
             await other.link.info(other.names.events)  # its subscription is known by now
-            await one.put(event("a"))
-            await told.wait()
+            assert not told.is_set()
+            assert await one.put(event("a")) == [FRESH]
+            async with asyncio.timeout(30):
+                assert await told.wait()
 
     asyncio.run(play())
 

@@ -51,11 +51,11 @@ class Ack:
         self.deadline = deadline
         self._acked = acked
 
-    def take(self, headers: bytes, data: bytes) -> bool:  # noqa: ARG002
+    def take(self, headers: bytes, data: bytes) -> bool:  # noqa: ARG002  # others need both
         self._acked(data)
         return True
 
-    def fail(self, detail: str) -> None:  # noqa: ARG002
+    def fail(self, detail: str) -> None:  # noqa: ARG002  # others tell it
         self._acked(None)
 
 

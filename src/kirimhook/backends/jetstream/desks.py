@@ -318,4 +318,4 @@ async def _each(work: Iterable[Awaitable[T]]) -> list[T]:
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return results  # type: ignore[return-value]
+    return results  # type: ignore[return-value]  # none is an exception

@@ -276,7 +276,7 @@ class _Adoption:
         self._count = 0
         self._error: InboxUnavailable | None = None
 
-    def told(self, index: int, outcome: Outcome) -> None:  # noqa: ARG002
+    def told(self, index: int, outcome: Outcome) -> None:  # noqa: ARG002  # as its twin has it
         if isinstance(outcome, InboxUnavailable):
             self._error = outcome
         self._count += outcome is Receipt.FRESH

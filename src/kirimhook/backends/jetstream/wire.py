@@ -109,7 +109,7 @@ class Connection(Client):
         if not self.is_connected and not self.over.done():
             raise error  # or nats-py would try for ever within `connect`
 
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:  # noqa: ARG002
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:  # noqa: ARG002  # the library calls it
         self._deliver(sid, subject, data, headers or b"")
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:

@@ -68,7 +68,7 @@ class Intake:
         arguments = (now, *columns.of_events, columns.bodies, columns.lanes, dues(columns.lanes, now), columns.others)
 
         async def put(connection: Connection) -> list[tuple[int, bool]]:
-            rows: list[tuple[int, bool]] = await connection.fetch(self._sql, *arguments)  # type: ignore[assignment]
+            rows: list[tuple[int, bool]] = await connection.fetch(self._sql, *arguments)  # type: ignore[assignment]  # a record is one
             return rows
 
         receipts = [Receipt.FRESH] * len(events)

@@ -56,7 +56,7 @@ class Records:
 
     async def stats(self, connection: Connection, now: int) -> Stats:
         schema = self._schema
-        waiting, running = await connection.fetchrow(  # type: ignore[misc]
+        waiting, running = await connection.fetchrow(  # type: ignore[misc]  # a count always has a row
             "SELECT count(*), count(*) FILTER (WHERE token IS NOT NULL AND visible_at > $1) "
             f"FROM {schema}.queue", now,
         )  # fmt: skip

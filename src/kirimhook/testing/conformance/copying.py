@@ -31,7 +31,7 @@ def elsewhere(bench: Bench, event_id: str, key: str | None = None, **changes: ob
         "reason": None,
         "has_payload": True,
     }
-    return StoredEvent(**{**usual, **changes})  # type: ignore[arg-type]
+    return StoredEvent(**{**usual, **changes})  # type: ignore[arg-type]  # of many types
 
 
 def names(events: Sequence[StoredEvent]) -> list[str]:

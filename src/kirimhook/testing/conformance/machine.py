@@ -34,7 +34,7 @@ from kirimhook.receiver.model import (
     Unhandled,
 )
 from kirimhook.testing.conformance.bench import Storage
-from kirimhook.testing.conformance.model import ENDS, Model, Shown
+from kirimhook.testing.conformance.model import Model, Shown, settlements_of
 
 try:
     from hypothesis import settings
@@ -181,19 +181,8 @@ class Machine(RuleBasedStateMachine):
             self.end(lease, 0, ends, goes_on)
 
     def end(self, lease: Lease, first: int, ends: Endings, goes_on: bool) -> None:
-        some = [one.number for one in lease.run[first:]]
-        settlements = []
-        for position, (number, (kind, delay)) in enumerate(zip(some, ends, strict=False)):
-            following = some[position + 1] if position + 1 < len(some) else None
-            last = position + 1 == len(ends)
-            then = following if kind in ENDS and (goes_on or not last) else None
-            settlements.append(Settlement(lease.token, number, self.outcome(kind, delay), then))
+        settlements = settlements_of(lease, first, ends, goes_on, self.now)
         assert self.run(self.inbox.settle(settlements)) == [self.model.settle(one) for one in settlements]
-
-    def outcome(self, kind: Any, delay: int) -> Any:
-        at = self.now + delay * 1000
-        given = {RetryAt: (at, f"retry {delay}"), SnoozeUntil: (at,), Parked: (f"parked {delay}",)}
-        return kind(*given.get(kind, ()))
 
     @precondition(lambda self: self.can.transactions and self.leases)
     @rule(data=st.data(), breaks=st.booleans(), goes_on=st.booleans())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kirimhook.receiver.inbox import Capabilities
 from kirimhook.receiver.model import (
@@ -270,3 +270,25 @@ class Model:
     def is_old(self, event: Event) -> bool:
         """Past `dedupe_days`. Its payload has its own time, from its end on, where the inbox knows when that was."""
         return event.end in ERASABLE and event.arrived < self.now - 32 * DAY
+
+
+def settlements_of(
+    lease: Lease, first: int, ends: Sequence[tuple[Any, int]], goes_on: bool, now: int
+) -> list[Settlement]:
+    """Of a run from its event `first` on: `(kind of outcome, delay in seconds)` for each, as a worker says it.
+
+    `goes_on`: with the event after the last one too.
+    """
+    some = [one.number for one in lease.run[first:]]
+    made = []
+    for position, (number, (kind, delay)) in enumerate(zip(some, ends, strict=False)):
+        following = some[position + 1] if position + 1 < len(some) else None
+        then = following if kind in ENDS and (goes_on or position + 1 < len(ends)) else None
+        made.append(Settlement(lease.token, number, _outcome(kind, now, delay), then))
+    return made
+
+
+def _outcome(kind: Any, now: int, delay: int) -> Any:
+    at = now + delay * 1000
+    given = {RetryAt: (at, f"retry {delay}"), SnoozeUntil: (at,), Parked: (f"parked {delay}",)}
+    return kind(*given.get(kind, ()))

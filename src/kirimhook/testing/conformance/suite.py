@@ -23,7 +23,7 @@ def played(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         asyncio.run(_play(test, self, storage, arguments))
 
     first, bench, *rest = inspect.signature(test).parameters.values()
-    run.__signature__ = inspect.Signature([first, bench.replace(name="storage"), *rest])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([first, bench.replace(name="storage"), *rest])  # type: ignore[attr-defined]  # set here
     run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
     run.__module__ = test.__module__
     return run
@@ -49,7 +49,7 @@ def requires(capability: str) -> Callable[[Test], Test]:
     """Leaves the test out of the suite of a backend whose capabilities do not have this one. May be repeated."""
 
     def mark(test: Test) -> Test:
-        test.requires = (*needed_by(test), capability)  # type: ignore[attr-defined]
+        test.requires = (*needed_by(test), capability)  # type: ignore[attr-defined]  # set here
         return test
 
     return mark

@@ -29,13 +29,12 @@ from kirimhook.receiver.model import (
     Parked,
     Released,
     RetryAt,
-    Settlement,
     Skipped,
     SnoozeUntil,
     StoredEvent,
     Unhandled,
 )
-from kirimhook.testing.conformance.model import ENDS, Event, Model
+from kirimhook.testing.conformance.model import Event, Model, settlements_of
 
 Endings = list[tuple[Any, int]]
 CAN = Capabilities(
@@ -159,18 +158,8 @@ class Machine(RuleBasedStateMachine):
             self.end(lease, 0, ends, goes_on)
 
     def end(self, lease: Lease, first: int, ends: Endings, goes_on: bool) -> None:
-        some = [one.number for one in lease.run[first:]]
-        settlements = []
-        for position, (number, (kind, delay)) in enumerate(zip(some, ends, strict=False)):
-            following = some[position + 1] if position + 1 < len(some) else None
-            then = following if kind in ENDS and (goes_on or position + 1 < len(ends)) else None
-            settlements.append(Settlement(lease.token, number, self.outcome(kind, delay), then))
+        settlements = settlements_of(lease, first, ends, goes_on, self.now)
         assert self.batch.settle(settlements) == [self.model.settle(one) for one in settlements]
-
-    def outcome(self, kind: Any, delay: int) -> Any:
-        at = self.now + delay * 1000
-        given = {RetryAt: (at, f"retry {delay}"), SnoozeUntil: (at,), Parked: (f"parked {delay}",)}
-        return kind(*given.get(kind, ()))
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())

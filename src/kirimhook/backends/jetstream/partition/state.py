@@ -52,7 +52,7 @@ class State:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, State) and self._facts() == other._facts()
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def _facts(self) -> tuple[object, ...]:
         lanes = {key: (lane.head, tuple(lane)) for key, lane in self.lanes.items()}
