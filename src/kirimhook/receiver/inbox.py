@@ -152,6 +152,13 @@ class Inbox(Protocol):
 
     async def get(self, number: int) -> StoredEvent | None: ...
 
+    async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
+        """The states of the events with these dedupe keys (contract section 3), in this order; None: not held here.
+
+        At the cost of a look at an index for each, however much is stored.
+        """
+        ...
+
     async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
         """Raises ValueError for a cursor that this inbox did not give."""
         ...
@@ -175,6 +182,28 @@ class Inbox(Protocol):
         """Remove at most `limit` payloads and `limit` records that are past their retention; never unfinished ones.
 
         What is above an unfinished event may stay until that is finished.
+        """
+        ...
+
+    async def erase(self, numbers: Sequence[int]) -> int:
+        """Remove what says whom these finished events are about: body, ids, ordering key, reason; how many.
+
+        An event that is not finished is left as it is and not counted. The record stays, as a digest, in its state:
+        what comes again is a duplicate still, and cannot be put back. Such an event has an empty `event_id` and
+        `delivery_id`, no `ordering_key`, no `reason` and no payload. Returns when that is durable, and what was
+        removed is overwritten as far as the storage can.
+        """
+        ...
+
+    async def bookmark(self, name: str) -> str | None:
+        """A short text that whoever works on this inbox left under this name; None where there is none."""
+        ...
+
+    async def move_bookmark(self, name: str, was: str | None, to: str | None) -> bool:
+        """Leave `to` under this name (None: nothing) if `was` is there now; whether it was. Durable on return.
+
+        Of several who try with the same `was`, in any process, one succeeds. Raises ValueError for a name that is
+        not 1 to 64 of `[a-z0-9_-]`, and for a text of more than 4096 characters.
         """
         ...
 
