@@ -40,7 +40,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     target = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             _take_after(descriptor, target)
             file.write(content)
             file.flush()
