@@ -28,7 +28,7 @@ async def nothing(event: Event) -> None:
 @hooks.on(BLOCK_ASYNC)
 async def block_the_loop(event: Event) -> None:
     """The mistake everybody makes once."""
-    time.sleep(_seconds(event))  # noqa: ASYNC251
+    time.sleep(_seconds(event))  # noqa: ASYNC251  # a handler that blocks is what is measured
 
 
 @hooks.on(BLOCK_PLAIN)

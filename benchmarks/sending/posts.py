@@ -41,7 +41,7 @@ def body() -> bytes:
         "livemode": True,
         "data": {"contact": {"id": "con_1", "object": "contact", "phone_number": "+6281234567890", "note": ""}},
     }
-    payload["data"]["contact"]["note"] = "." * (BODY_BYTES - len(_encoded(payload)))  # type: ignore[index]
+    payload["data"]["contact"]["note"] = "." * (BODY_BYTES - len(_encoded(payload)))  # type: ignore[index]  # the sample has it
     return _encoded(payload)
 
 

@@ -44,7 +44,7 @@ def test_what_did_not_commit_is_not_half_there(tmp_path: Path) -> None:
     async def play() -> None:
         async with opened(tmp_path / "from.db") as source, opened(tmp_path / "to.db") as target:
             there = await filled(source)
-            broken = StoredEvent(1, there[0].event, EventState.DONE, 1, None, 1, object(), True)  # type: ignore[arg-type]
+            broken = StoredEvent(1, there[0].event, EventState.DONE, 1, None, 1, object(), True)  # type: ignore[arg-type]  # the wrong type is the test
             with pytest.raises(AttributeError):
                 await target.adopt([*there[1:20], broken])
             with outside(tmp_path / "to.db") as connection:

@@ -44,7 +44,7 @@ TEXT_HEADERS = {
 
 
 def arriving() -> list[tuple[bytes, bytes]]:
-    built = {**headers.build(**BUILT), "Content-Length": "461", "Host": "example.com", "Accept": "*/*"}  # type: ignore[arg-type]
+    built = {**headers.build(**BUILT), "Content-Length": "461", "Host": "example.com", "Accept": "*/*"}  # type: ignore[arg-type]  # a dict of the arguments
     return [(name.encode(), value.encode()) for name, value in built.items()]
 
 
@@ -164,7 +164,7 @@ def test_the_headers_of_the_vectors_travel_unchanged(case: dict[str, Any]) -> No
 
 
 def test_built_headers_are_those_of_the_contract() -> None:
-    assert headers.build(**BUILT) == {  # type: ignore[arg-type]
+    assert headers.build(**BUILT) == {  # type: ignore[arg-type]  # a dict of the arguments
         "Content-Type": "application/json",
         "User-Agent": "Kirim-Webhook/1.0",
         "X-Kirim-Source": "meta",
@@ -179,9 +179,9 @@ def test_built_headers_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("value", ["", " a", "a ", "a\r\nX-Evil: 1", "a\x00", "é", "x" * 513])
 def test_build_refuses_what_no_header_can_carry(value: str) -> None:
     with pytest.raises(ValueError, match="X-Kirim-Event-Id"):
-        headers.build(**{**BUILT, "event_id": value})  # type: ignore[arg-type]
+        headers.build(**{**BUILT, "event_id": value})  # type: ignore[arg-type]  # a dict of the arguments
 
 
 def test_build_carries_the_longest_signature() -> None:
     signature = sign([Secret(f"whsec_{number}") for number in range(MAX_PARTS - 1)], b"", 1)
-    assert headers.build(**{**BUILT, "signature": signature})["X-Kirim-Signature"] == signature  # type: ignore[arg-type]
+    assert headers.build(**{**BUILT, "signature": signature})["X-Kirim-Signature"] == signature  # type: ignore[arg-type]  # a dict of the arguments

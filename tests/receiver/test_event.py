@@ -90,4 +90,4 @@ def test_it_shows_itself_without_its_body() -> None:
 
 def test_it_is_read_only() -> None:
     with pytest.raises(AttributeError):
-        event().id = "other"  # type: ignore[misc]
+        event().id = "other"  # type: ignore[misc]  # it is frozen: that is the test

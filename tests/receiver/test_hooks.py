@@ -235,7 +235,7 @@ def test_a_malformed_pattern_is_refused(patterns: tuple[Any, ...]) -> None:
 
 def test_on_without_a_call_says_how_to_write_it() -> None:
     with pytest.raises(HookError, match=r'@hooks.on\("message.received"\)'):
-        Hooks().on(a_plain)  # type: ignore[arg-type]
+        Hooks().on(a_plain)  # type: ignore[arg-type]  # the wrong type is the test
 
 
 @pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": -1.0}, {"attempts": 0}])
@@ -254,7 +254,7 @@ def test_an_outcome_at_no_possible_time_is_refused(seconds: Any) -> None:
 
 def test_a_moment_without_a_time_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        Snooze(until=datetime(2026, 1, 1))  # noqa: DTZ001
+        Snooze(until=datetime(2026, 1, 1))  # noqa: DTZ001  # without a zone: that is the test
 
 
 def test_outcomes_are_values() -> None:

@@ -54,14 +54,14 @@ def test_a_whole_number_is_a_duration_too_and_nothing_changes_afterwards() -> No
     settings = ReceiverSettings(commit_timeout=2, identity=Identity.SIGNED)
     assert settings.commit_timeout == 2
     with pytest.raises(FrozenInstanceError):
-        settings.max_body = 1  # type: ignore[misc]
+        settings.max_body = 1  # type: ignore[misc]  # it is frozen: that is the test
 
 
 @given(st.sampled_from(NAMES), st.none() | st.booleans() | st.integers() | st.floats() | st.text())
 def test_any_value_is_kept_as_it_is_or_refused_by_name(name: str, value: object) -> None:
     refused_by, kept = name, value
     try:
-        kept = getattr(ReceiverSettings(**{name: value}), name)  # type: ignore[arg-type]
+        kept = getattr(ReceiverSettings(**{name: value}), name)  # type: ignore[arg-type]  # any setting by its name
     except SettingsError as refused:
         refused_by = refused.key
     assert refused_by == name

@@ -120,7 +120,7 @@ async def soon(awaitable: Any) -> Any:
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Look until it holds: for what gives no signal, because only the storage knows it."""
     async with asyncio.timeout(SOON):
-        while not await holds():  # noqa: ASYNC110
+        while not await holds():  # noqa: ASYNC110  # an inbox tells nobody of what ended
             await asyncio.sleep(0.002)
 
 

@@ -80,7 +80,7 @@ sys.addaudithook(_note)
 @contextlib.contextmanager
 def sockets_made() -> Iterator[list[int]]:
     """The families of all sockets that are made in here, by whatever code and event loop."""
-    global _made  # noqa: PLW0603 (an audit hook cannot be taken away)
+    global _made  # noqa: PLW0603  # an audit hook cannot be taken away
     made: list[int] = []
     _made = made
     try:

@@ -20,7 +20,7 @@ schemathesis.openapi.format(
 )
 
 
-@schemathesis.hook  # type: ignore[untyped-decorator, unused-ignore]
+@schemathesis.hook  # type: ignore[untyped-decorator, unused-ignore]  # untyped in some versions only
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """A key is used for one call, a cursor comes from a page, a raw body comes with its headers and no other does."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
@@ -36,7 +36,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     case.headers = headers
 
 
-@schemathesis.hook  # type: ignore[untyped-decorator, unused-ignore]
+@schemathesis.hook  # type: ignore[untyped-decorator, unused-ignore]  # untyped in some versions only
 def filter_case(context: Any, case: Any) -> bool:
     """With all three headers any body is one that travels as it is: the document cannot say so, nor this be refused."""
     negative = case.meta is not None and not case.meta.generation.mode.is_positive

@@ -127,7 +127,7 @@ def test_all_bodies_together_are_bounded_and_let_go(lite: Databases) -> None:
                     await gate.wait()
                 return await first()
 
-            tap.receive = receive  # type: ignore[method-assign]
+            tap.receive = receive  # type: ignore[method-assign]  # a tap on one method, for this test
             return await pour(here.api, "/events", tap, {})
 
         waiting = [asyncio.create_task(slow(number)) for number in range(2)]

@@ -294,7 +294,7 @@ async def hold(databases: Databases, held: asyncio.Event) -> None:
 
 async def wait_until(database: Database, statement: str, expected: int) -> None:
     """The server has nobody tell us."""
-    while await database.read(lambda connection: connection.scalar(text(statement))) != expected:  # noqa: ASYNC110
+    while await database.read(lambda connection: connection.scalar(text(statement))) != expected:  # noqa: ASYNC110  # the server tells nobody
         await asyncio.sleep(0.01)
 
 

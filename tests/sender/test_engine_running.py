@@ -54,7 +54,7 @@ def test_bounds_are_never_exceeded(databases: Databases) -> None:
 
     async def settled_leases(set_up: Any, count: int) -> None:
         async with asyncio.timeout(10):
-            while await set_up.value("SELECT count(*) FROM queue WHERE token IS NOT NULL") < count:  # noqa: ASYNC110
+            while await set_up.value("SELECT count(*) FROM queue WHERE token IS NOT NULL") < count:  # noqa: ASYNC110  # the engine is another process, or tells nobody
                 await asyncio.sleep(0.01)
 
     asyncio.run(main())
@@ -93,7 +93,7 @@ def test_hanging_endpoints_do_not_hold_up_the_others(databases: Databases) -> No
             )  # fmt: skip
             async with running(set_up, tight):
                 async with asyncio.timeout(20):
-                    while await count_of(set_up, "succeeded") < 105:  # noqa: ASYNC110
+                    while await count_of(set_up, "succeeded") < 105:  # noqa: ASYNC110  # the engine is another process, or tells nobody
                         await asyncio.sleep(0.01)
             assert set((await set_up.states()).values()) == {"pending", "succeeded"}
 
@@ -147,7 +147,7 @@ def test_a_change_elsewhere_is_seen(databases: Databases) -> None:
                 await endpoint.received(2)
                 await set_up.change("UPDATE subscriptions SET status = 'disabled', version = version + 1")
                 async with asyncio.timeout(10):
-                    while await set_up.value("SELECT count(*) FROM queue WHERE token IS NOT NULL") > 2:  # noqa: ASYNC110
+                    while await set_up.value("SELECT count(*) FROM queue WHERE token IS NOT NULL") > 2:  # noqa: ASYNC110  # the engine is another process, or tells nobody
                         await asyncio.sleep(0.01)
                 held.set()
                 await engine.idle()
@@ -340,7 +340,7 @@ def test_a_killed_engine_costs_its_leases_and_nothing_else(databases: Databases,
             hung.set()
             async with running(set_up, settings_for(authority.ca)) as engine:
                 async with asyncio.timeout(20):
-                    while await count_of(set_up, "succeeded") < 12:  # noqa: ASYNC110
+                    while await count_of(set_up, "succeeded") < 12:  # noqa: ASYNC110  # the engine is another process, or tells nobody
                         await asyncio.sleep(0.02)
                 await engine.idle()
             sent = Counter(request.header("X-Kirim-Delivery-Id") for request in endpoint.requests)

@@ -231,7 +231,7 @@ def test_a_batch_that_fails_changes_nothing(databases: Databases) -> None:
         async with stage(databases) as set_up:
             await set_up.publish(await set_up.subscribe("https://localhost:1/"), 2)
             one, other = await lease(set_up)
-            broken = ended(other, "t1", SUCCEEDED)._replace(record=None)  # type: ignore[arg-type]
+            broken = ended(other, "t1", SUCCEEDED)._replace(record=None)  # type: ignore[arg-type]  # the wrong type is the test
             with pytest.raises(Exception, match=r"(?i)null"):
                 await settle(set_up, ended(one, "t1", SUCCEEDED), broken)
             assert await set_up.value("SELECT count(*) FROM queue WHERE token = 't1'") == 2

@@ -35,7 +35,7 @@ class Lines(logging.Handler):
         self._news = asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append(record.kirimhook)  # type: ignore[attr-defined]
+        self.seen.append(record.kirimhook)  # type: ignore[attr-defined]  # what the observer adds to a record
         self._news.set()
 
     async def told(self, event: str, times: int) -> None:

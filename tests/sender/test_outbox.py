@@ -29,7 +29,7 @@ class Own:
     async def run(self, statement: str) -> None:
         result = self.connection.execute(text(statement))
         if not isinstance(self.connection, Connection):
-            await result  # type: ignore[misc]
+            await result  # type: ignore[misc]  # just seen to be awaitable
 
     async def end(self, *, commit: bool) -> None:
         result = self.connection.commit() if commit else self.connection.rollback()

@@ -58,7 +58,7 @@ async def listed(stage: Stage, subscription: str) -> list[str]:
 
 async def code(awaitable: object) -> str:
     with pytest.raises(ApiError) as caught:
-        await awaitable  # type: ignore[misc]
+        await awaitable  # type: ignore[misc]  # any call of the service
     return caught.value.code
 
 

@@ -20,7 +20,7 @@ UNKNOWN = ["wbs_" + "0" * 26, "", "wbs_", "wbs_a\0b", "\ud800", "wbd_" + "0" * 2
 
 async def code(awaitable: object) -> str:
     with pytest.raises(ApiError) as caught:
-        await awaitable  # type: ignore[misc]
+        await awaitable  # type: ignore[misc]  # any call of the service
     return caught.value.code
 
 

@@ -83,7 +83,7 @@ def test_an_endpoint_that_takes_no_part_in_a_farewell_holds_no_connection_open()
     """It does not read, so that it would never answer the end of the TLS session."""
 
     async def deaf(line: Line) -> None:
-        line._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        line._writer.transport.pause_reading()  # type: ignore[attr-defined]  # a real transport has it
         await asyncio.get_running_loop().create_future()
 
     async def main() -> None:
@@ -119,7 +119,7 @@ def test_an_endpoint_that_is_not_reached_is_left_in_time(loop: Loop, door: Door,
 
 
 async def silent(_: str) -> Sequence[str]:
-    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # a future that is never done
 
 
 @both_loops

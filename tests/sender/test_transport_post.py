@@ -253,7 +253,7 @@ async def _until(holds: Callable[[Wire], bool], transport: Transport) -> None:
     assert dialler is not None
     for wires in dialler._conns.values():
         for wire, _ in wires:
-            while not holds(cast(Wire, wire)):  # noqa: ASYNC110 (nothing tells of it: the connection is idle)
+            while not holds(cast(Wire, wire)):  # noqa: ASYNC110  # nothing tells of it: the connection is idle
                 await asyncio.sleep(0)
 
 

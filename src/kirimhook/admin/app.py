@@ -65,11 +65,11 @@ class AdminApp:
             return Page(405, TEXT, b"method not allowed\n", ((b"allow", b"GET, HEAD"),))
         return await make(scope)
 
-    async def _healthz(self, scope: Message) -> Page:  # noqa: ARG002
+    async def _healthz(self, scope: Message) -> Page:  # noqa: ARG002  # every page gets the scope
         """The process is alive: it answers. Asks nobody else."""
         return Page(200, TEXT, b"ok\n")
 
-    async def _readyz(self, scope: Message) -> Page:  # noqa: ARG002
+    async def _readyz(self, scope: Message) -> Page:  # noqa: ARG002  # every page gets the scope
         found = self._view.problems(await self._fleet())
         body = _json({"ready": not found, "problems": [problem._asdict() for problem in found]})
         return Page(503 if found else 200, JSON, body)
@@ -81,7 +81,7 @@ class AdminApp:
         body, content_type = exposition(await self._fleet(), self._version, self._view, accept)
         return Page(200, content_type.encode(), body)
 
-    async def _status(self, scope: Message) -> Page:  # noqa: ARG002
+    async def _status(self, scope: Message) -> Page:  # noqa: ARG002  # every page gets the scope
         return Page(200, JSON, _json(status(await self._fleet(), self._version, self._view)))
 
 

@@ -140,7 +140,7 @@ def _put(draft: Path, path: Path) -> None:
 
 def _private_text(path: Path) -> str:
     # a pipe must not keep us waiting for who writes into it
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  # a descriptor, opened with flags that Path.open has not
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise MasterKeyError(f"{path} is not a regular file")

@@ -141,7 +141,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._guard.note(self._state, self)
         self.transport.abort()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio calls it with this kind only
         super().connection_made(transport)
         self.flow = Flow(transport, self.pipeline)
         if not self._guard.admit(self):

@@ -107,7 +107,7 @@ def test_a_lease_never_waits_for_a_handler_s_transaction(place: Place) -> None:
             loop = asyncio.get_running_loop()
 
             def work(transaction: object) -> None:
-                transaction.execute(f"INSERT INTO {place.schema}_orders VALUES ('slow')")  # type: ignore[attr-defined]
+                transaction.execute(f"INSERT INTO {place.schema}_orders VALUES ('slow')")  # type: ignore[attr-defined]  # a transaction, as the worker gives it
                 loop.call_soon_threadsafe(inside.set)
                 asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
 

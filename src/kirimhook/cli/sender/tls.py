@@ -40,7 +40,7 @@ def _own(host: str) -> Shown:
 
     files = Shown(Tls(FOLDER / "server.pem", FOLDER / "server.key"), (FOLDER / "ca.pem").absolute())
     if not (FOLDER / "server.key").exists():
-        names = dict.fromkeys(["localhost", "127.0.0.1", "::1", *([] if host in {"0.0.0.0", "::"} else [host])])  # noqa: S104
+        names = dict.fromkeys(["localhost", "127.0.0.1", "::1", *([] if host in {"0.0.0.0", "::"} else [host])])  # noqa: S104  # compared with, not bound to
         try:
             FOLDER.mkdir(exist_ok=True)
             make_certificates(FOLDER, *names)

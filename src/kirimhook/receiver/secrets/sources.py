@@ -53,7 +53,7 @@ class StaticSource:
     interval = NEVER
     mismatch_interval = NEVER
 
-    async def read(self, known: tuple[Secret, ...], *, force: bool) -> None:  # noqa: ARG002
+    async def read(self, known: tuple[Secret, ...], *, force: bool) -> None:  # noqa: ARG002  # the protocol's shape
         return None
 
 
@@ -70,7 +70,7 @@ class EnvironmentSource:
     def now(self) -> tuple[Secret, ...]:
         return listing.from_text(self._environ.get(ENVIRONMENT_VARIABLE, ""))
 
-    async def read(self, known: tuple[Secret, ...], *, force: bool) -> tuple[Secret, ...] | None:  # noqa: ARG002
+    async def read(self, known: tuple[Secret, ...], *, force: bool) -> tuple[Secret, ...] | None:  # noqa: ARG002  # the protocol's shape
         return self.now() if force else None
 
 
@@ -132,7 +132,7 @@ class CallableSource:
         self.interval = interval
         self.name = f"callable {getattr(ask, '__qualname__', type(ask).__name__)}"
 
-    async def read(self, known: tuple[Secret, ...], *, force: bool) -> tuple[Secret, ...]:  # noqa: ARG002
+    async def read(self, known: tuple[Secret, ...], *, force: bool) -> tuple[Secret, ...]:  # noqa: ARG002  # the protocol's shape
         answer = await self._answer()
         if isinstance(answer, str):
             return listing.from_text(answer)
@@ -142,7 +142,7 @@ class CallableSource:
 
     async def _answer(self) -> object:
         if inspect.iscoroutinefunction(self._ask) or inspect.iscoroutinefunction(type(self._ask).__call__):
-            return await self._ask()  # type: ignore[misc]
+            return await self._ask()  # type: ignore[misc]  # just seen to be awaitable
         answer = await self._in_thread()
         return await answer if inspect.isawaitable(answer) else answer
 

@@ -60,7 +60,7 @@ def create_app(
         return json.dumps(built, ensure_ascii=False, separators=(",", ":")).encode()
 
     app.state.document = document
-    app.openapi = lambda: dict(json.loads(document()))  # type: ignore[method-assign]
+    app.openapi = lambda: dict(json.loads(document()))  # type: ignore[method-assign]  # FastAPI's documented way to give another document
     answer_errors(app, watch)
     app.add_middleware(Front, watch=watch)
     return app

@@ -33,7 +33,7 @@ class Sender:
     Raises ApiError for what the caller did wrong, `StorageUnavailable` for what is not the caller's fault.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913  # clock, chance and wake-up are injected
         self,
         database: Database,
         settings: SenderSettings,

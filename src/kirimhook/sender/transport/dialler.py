@@ -45,7 +45,7 @@ class Dialler(BaseConnector):
         self._names = resolver
         self._allowed = allowed
 
-    async def _create_connection(self, req: Trip, *_: object) -> Wire:  # type: ignore[override]
+    async def _create_connection(self, req: Trip, *_: object) -> Wire:  # type: ignore[override]  # Trip is the request that this client makes
         """What aiohttp's pool calls where it has no idle connection. `req` is what was given to `connect`."""
         addresses = await self._vetted(req)
         waiting = {_addr_info(address, req.target.port): address for address in addresses}

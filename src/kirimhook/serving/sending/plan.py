@@ -52,7 +52,7 @@ class Sending:
     def admin(self, fleet: Callable[[], Awaitable[SenderFleet]]) -> AdminApp:
         return AdminApp(fleet, __version__, SenderView())
 
-    def tell_started(self, observer: Observer, sockets: Sockets, service: Any) -> None:  # noqa: ARG002
+    def tell_started(self, observer: Observer, sockets: Sockets, service: Any) -> None:  # noqa: ARG002  # the protocol's shape
         options, fields = self._options, dict[str, Any]()
         if sockets.public is not None:
             address, tls = address_of(sockets.public), options.tls is not None
