@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-from aiohttp import web
-
 from kirimhook.observe import Meter
-from kirimhook.sender.engine import Command, Notifier, Url
-from kirimhook.sender.engine.notify import LEASE, TRIES, NotToldError
+from kirimhook.sender.engine import Notifier
+from kirimhook.sender.engine.notify import LEASE, TRIES
+from kirimhook.telling import Command, NotToldError
 from kirimhook.testing.clock import Clock
 from kirimhook.testing.endpoint import Endpoint, Respond
 from tests.sender.databases import Databases
@@ -34,7 +32,7 @@ class Ear:
     async def tell(self, told: Any) -> None:
         if self.problem is not None:
             raise NotToldError(self.problem)
-        self.told += told
+        self.told += told["notices"]
 
 
 def test_once_per_transition(databases: Databases, tmp_path: Path) -> None:
@@ -52,7 +50,7 @@ def test_once_per_transition(databases: Databases, tmp_path: Path) -> None:
             notifiers = [Notifier(set_up.database, command, clock=clock, meter=meter) for _ in range(2)]
             await asyncio.gather(*[notifier.tell() for notifier in notifiers])
             assert [await notifier.tell() for notifier in notifiers] == [0, 0]
-            told = [json.loads(line) for line in kept.read_text().splitlines()]
+            told = [one for line in kept.read_text().splitlines() for one in json.loads(line)["notices"]]
             dead = [one for one in told if one["notice"] == "dead_letter"]
             states = await set_up.states()
             assert sorted(one["delivery_id"] for one in dead) == sorted(id_ for id_ in states if states[id_] == "dead")
@@ -131,42 +129,3 @@ def test_who_dies_while_telling_costs_a_lease(databases: Databases) -> None:
             assert [one["id"] for one in ear.told] == ["one"]
 
     asyncio.run(main())
-
-
-def test_a_url(databases: Databases) -> None:
-    async def main() -> None:
-        bodies: list[Any] = []
-        answers = [500, 302, 200]
-
-        async def handle(request: web.Request) -> web.Response:
-            bodies.append(await request.json())
-            return web.Response(status=answers[len(bodies) - 1], headers={"Location": "/elsewhere"})
-
-        app = web.Application()
-        app.router.add_post("/notices", handle)
-        server = web.AppRunner(app)
-        await server.setup()
-        site = web.TCPSite(server, "127.0.0.1", 0)
-        await site.start()
-        try:
-            url = Url(f"http://127.0.0.1:{server.addresses[0][1]}/notices")
-            for status in answers[:2]:
-                with pytest.raises(NotToldError, match=str(status)):
-                    await url.tell([{"id": "one"}])
-            await url.tell([{"id": "one"}])
-            assert bodies == [{"notices": [{"id": "one"}]}] * 3
-        finally:
-            await server.cleanup()
-        with pytest.raises(NotToldError):
-            await url.tell([{"id": "one"}])
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [((sys.executable, "-c", "raise SystemExit(3)"), "exit code 3"), (("/no/such/program",), "not started")],
-)
-def test_a_command_that_fails(arguments: tuple[str, ...], why: str) -> None:
-    with pytest.raises(NotToldError, match=why):
-        asyncio.run(Command(arguments).tell([{"id": "one"}]))

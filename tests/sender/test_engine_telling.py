@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +13,9 @@ import pytest
 
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import StorageUnavailable
-from kirimhook.sender.engine import Command, Notifier
-from kirimhook.sender.engine import notify as notifying
-from kirimhook.sender.engine.notify import NotToldError
+from kirimhook.sender.engine import Notifier
 from kirimhook.sender.engine.telemetry import Telemetry
+from kirimhook.telling import Command
 from kirimhook.testing.endpoint import Endpoint, Respond
 from tests.sender.databases import Databases
 from tests.sender.engines import running, settings_for, stage
@@ -107,22 +105,6 @@ def test_a_secret_that_cannot_be_opened_is_told_once(databases: Databases, lines
             assert set((await set_up.states()).values()) == {"pending"}
 
     asyncio.run(asyncio.wait_for(main(), SOON))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [(("/no/such/program",), "not started"), ((sys.executable, "-c", "import sys; sys.exit(3)"), "exit code 3")],
-)
-def test_a_command_that_did_not_take_it_says_why(arguments: tuple[str, ...], why: str) -> None:
-    with pytest.raises(NotToldError, match=why):
-        asyncio.run(asyncio.wait_for(Command(arguments).tell([{"notice": "dead_letter"}]), SOON))
-
-
-def test_a_command_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifying, "TIMEOUT", 0.2)
-    command = Command((sys.executable, "-c", "import time; time.sleep(600)"))
-    with pytest.raises(NotToldError, match="not done within"):
-        asyncio.run(asyncio.wait_for(command.tell([{"notice": "dead_letter"}]), SOON))
 
 
 def test_a_notifier_outlives_an_outage(databases: Databases, lines: Lines, observer: Observer) -> None:

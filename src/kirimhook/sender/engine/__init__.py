@@ -8,6 +8,6 @@
 from __future__ import annotations
 
 from kirimhook.sender.engine.engine import Engine
-from kirimhook.sender.engine.notify import Command, Notifier, Teller, Url
+from kirimhook.sender.engine.notify import Notifier
 
-__all__ = ["Command", "Engine", "Notifier", "Teller", "Url"]
+__all__ = ["Engine", "Notifier"]

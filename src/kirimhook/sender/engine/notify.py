@@ -6,86 +6,24 @@ Each is told until it was taken once; told again only when it is not known wheth
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
 
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import Database
 from kirimhook.sender.store import notices
 from kirimhook.sender.store.notices import Notice
+from kirimhook.telling import NotToldError, Teller
 
 BATCH = 100
 LEASE = 60.0
 """Seconds in which nobody else tells what one process is telling."""
-TIMEOUT = 30.0
-"""Seconds for one telling."""
 LONGEST = 300.0
 """Seconds before it is tried again, at most; they double from 1."""
 TRIES = 100
 """Then a notice is dropped, so that they do not pile up for ever."""
-
-
-class NotToldError(Exception):
-    """Nobody has taken it. The message says why, on one line."""
-
-
-class Teller(Protocol):
-    """Raises `NotToldError`."""
-
-    async def tell(self, told: Sequence[dict[str, Any]]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A program, which gets one JSON object a line on its standard input, and exits with 0."""
-
-    arguments: tuple[str, ...]
-
-    async def tell(self, told: Sequence[dict[str, Any]]) -> None:
-        lines = "".join([f"{json.dumps(one)}\n" for one in told])
-        try:
-            process = await asyncio.create_subprocess_exec(*self.arguments, stdin=asyncio.subprocess.PIPE)
-        except OSError as error:
-            raise NotToldError(f"not started: {error}") from None
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                await process.communicate(lines.encode())
-        except TimeoutError:
-            raise NotToldError(f"not done within {TIMEOUT:g} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.returncode:
-            raise NotToldError(f"exit code {process.returncode}")
-
-
-@dataclass(frozen=True, slots=True)
-class Url:
-    """A URL, which is posted `{"notices": […]}`, and answers 2xx. The operator's own: it is not vetted."""
-
-    url: str
-
-    async def tell(self, told: Sequence[dict[str, Any]]) -> None:
-        import aiohttp
-
-        timeout = aiohttp.ClientTimeout(TIMEOUT)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(self.url, json={"notices": list(told)}, allow_redirects=False) as answer,
-            ):
-                status = answer.status
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise NotToldError(f"{type(error).__name__}: {error}") from None
-        if not 200 <= status <= 299:
-            raise NotToldError(f"answered {status}")
 
 
 class Notifier:
@@ -128,7 +66,7 @@ class Notifier:
         if not taken:
             return 0
         try:
-            await self._teller.tell([{"id": notice.id, **json.loads(notice.notice)} for notice in taken])
+            await self._teller.tell({"notices": [{"id": notice.id, **json.loads(notice.notice)} for notice in taken]})
         except NotToldError as error:
             await self._failed(taken, str(error))
             return 0

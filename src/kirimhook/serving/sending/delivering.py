@@ -11,8 +11,9 @@ from kirimhook.sender.engine import Engine, Notifier
 from kirimhook.sender.transport import Transport
 from kirimhook.serving.options import OptionsError
 from kirimhook.serving.sending.keeping import Janitor
-from kirimhook.serving.sending.options import SenderOptions, teller_of
+from kirimhook.serving.sending.options import SenderOptions
 from kirimhook.settings import SettingsError
+from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     from kirimhook.observe import Meter, Observer
@@ -39,7 +40,8 @@ class Delivering:
     def __init__(
         self, options: SenderOptions, database: Database, sealer: Sealer, meter: Meter, observer: Observer
     ) -> None:
-        settings, teller = options.settings, teller_of(options.notify)
+        settings = options.settings
+        teller = teller_of(options.notify) if options.notify is not None else None
         self._settings = settings
         self._observer = observer
         self._meter = meter

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError
 
 from kirimhook.sender.database import open_database
-from kirimhook.sender.engine import Command, Url
 from kirimhook.serving.limits import Limits
 from kirimhook.serving.options import OptionsError
 from kirimhook.settings import SenderSettings
+from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kirimhook.sender.engine import Teller
     from kirimhook.serving.options import Address
     from kirimhook.serving.server import Tls
 
@@ -49,7 +47,7 @@ class SenderOptions:
         if self.listen is None and not self.engine:
             raise OptionsError("neither an API nor an engine: there is nothing to run")
         _check_database(self.database)
-        teller_of(self.notify)
+        _check_notify(self.notify)
 
 
 def _check_database(url: str) -> None:
@@ -61,16 +59,9 @@ def _check_database(url: str) -> None:
         raise OptionsError(f"--database: {error}") from error
 
 
-def teller_of(notify: str | None) -> Teller | None:
-    """Whom to tell: a URL, or a command as a shell would take it apart. Raises `OptionsError`."""
-    if notify is None:
-        return None
-    if notify.startswith(("http://", "https://")):
-        return Url(notify)
+def _check_notify(given: str | None) -> None:
     try:
-        words = shlex.split(notify)
+        if given is not None:
+            teller_of(given)
     except ValueError as error:
-        raise OptionsError(f"--notify {notify!r}: {error}") from None
-    if not words:
-        raise OptionsError("--notify: a command, or a URL")
-    return Command(tuple(words))
+        raise OptionsError(f"--notify: {error}") from None
