@@ -1,4 +1,4 @@
-"""A dead letter's identity is the receiver's own dedupe key, wherever the list tells enough for it; else it is left open."""
+"""The identity of a dead letter is the receiver's own dedupe key, where the list tells enough for it; else it is open."""
 
 from __future__ import annotations
 

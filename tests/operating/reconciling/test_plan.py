@@ -1,6 +1,8 @@
-"""A plan counts every letter once, keeps all that is to be replayed, and puts what failed before behind what did not."""
+"""A plan counts every letter once, keeps all that is to be replayed, and puts what failed behind what did not."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_what_failed_oftener_stands_behind(found: list[Judged]) -> None:
     assert rounds == sorted(rounds)
     assert all(
         one.letter.created_at <= other.letter.created_at
-        for one, other in zip(ordered, ordered[1:], strict=False)
+        for one, other in pairwise(ordered)
         if one.rounds == other.rounds
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +64,7 @@ def test_between_two_tellings_of_one_trouble_something_ended_it(history: list[Mo
             said += [(at, new)] if new else []
     for state in ENDS:
         moments = [at for at, one in said if one is state]
-        for first, second in zip(moments, moments[1:], strict=False):
+        for first, second in pairwise(moments):
             assert ENDS[state] & set(history[first + 1 : second + 1])
 
 

@@ -1,5 +1,5 @@
-"""A letter is replayed only where that does no harm and some good: never what the inbox is known to hold, never what the
-receiver may have forgotten, never what was replayed often enough; and whatever else is missing is replayed."""
+"""A letter is replayed only where that does no harm and some good: never what the inbox is known to hold, never what
+the receiver may have forgotten, never what was replayed often enough; and whatever else is missing is replayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look at the dead letters found: how many of each verdict, and what is to be replayed, in which order. No I/O."""
+"""What a look at dead letters found: how many of each verdict, and what is to be replayed, in which order. No I/O."""
 
 from __future__ import annotations
 
