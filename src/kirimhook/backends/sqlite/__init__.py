@@ -4,5 +4,5 @@
 and paths), `failures` what an error means, `waiters` who waits for a commit, `writer` the thread that commits,
 `reader` the one that reads; then what runs in them: `intake` (put), `leasing` (lease, renew), `settling` (settle,
 transact; `guard` what a handler may do), `filters` and `records` (lists, counts), `put_back`,
-`adopting`, `retention` (purge).
+`adopting`, `retention` (purge), `erasing`, `bookmarks`.
 """

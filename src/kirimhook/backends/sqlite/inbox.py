@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from kirimhook.backends import bookmarks as bookmark_rules
 from kirimhook.backends import put_back_filter
 from kirimhook.backends.admission import Admission
 from kirimhook.backends.sleepers import Sleepers
-from kirimhook.backends.sqlite import adopting, intake, leasing, put_back, records, settling
+from kirimhook.backends.sqlite import adopting, bookmarks, erasing, intake, leasing, put_back, records, settling
 from kirimhook.backends.sqlite.file import DatabaseFile
 from kirimhook.backends.sqlite.reader import Reader
 from kirimhook.backends.sqlite.retention import Purger
 from kirimhook.backends.sqlite.settings import SQLiteSettings
-from kirimhook.backends.sqlite.writer import Call, Put, Writer
+from kirimhook.backends.sqlite.writer import Call, Kind, Put, Writer
 from kirimhook.backends.waiters import Waiters
 from kirimhook.receiver.inbox import (
     Capabilities,
@@ -30,12 +31,14 @@ from kirimhook.receiver.inbox import (
     Stats,
     Transaction,
 )
-from kirimhook.receiver.model import InboundEvent, Lease, Receipt, Settlement, StoredEvent
+from kirimhook.receiver.model import EventState, InboundEvent, Lease, Receipt, Settlement, StoredEvent
 
 T = TypeVar("T")
 
 CLOSING = 10.0
 """Seconds that `close` waits for what is being committed."""
+TURNS_TO_EMPTY = 5
+"""Of an erase; each waits for those who read the log, as long as for a lock."""
 POLL = 0.1
 """Seconds between looks for events that another process stored."""
 
@@ -108,7 +111,7 @@ class SQLiteInbox:
 
     async def transact(self, done: Settlement, work: Callable[[Transaction], object]) -> bool:
         return await self._write(
-            lambda connection: settling.transact(connection, done, work, self._now()), handler=True
+            lambda connection: settling.transact(connection, done, work, self._now()), kind=Kind.HANDLER
         )
 
     async def wait(self, timeout: float) -> None:
@@ -130,6 +133,9 @@ class SQLiteInbox:
 
     async def get(self, number: int) -> StoredEvent | None:
         return await self._read(lambda connection: records.get(connection, number, self._now()))
+
+    async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
+        return await self._read(lambda connection: records.known(connection, keys, self._now()))
 
     async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
         return await self._read(lambda connection: records.page(connection, where, limit, cursor, self._now()))
@@ -158,6 +164,26 @@ class SQLiteInbox:
     async def purge(self, limit: int) -> Purged:
         return await self._write(lambda connection: self._purger.purge(connection, limit, self._now()))
 
+    async def erase(self, numbers: Sequence[int]) -> int:
+        """The file is built anew, which is `erasing`'s to explain.
+
+        `InboxUnavailable` "locked": the events are erased, but somebody still reads the log that they were in.
+        """
+        erased = 0
+        for part in erasing.parts(numbers):
+            erased += await self._write(partial(erasing.erase, numbers=part))
+        if await self._write(erasing.is_under_way):
+            await self._overwrite()
+        return erased
+
+    async def bookmark(self, name: str) -> str | None:
+        bookmark_rules.check(name)
+        return await self._read(lambda connection: bookmarks.bookmark(connection, name))
+
+    async def move_bookmark(self, name: str, was: str | None, to: str | None) -> bool:
+        bookmark_rules.check(name, to)
+        return await self._write(lambda connection: bookmarks.move(connection, name, was, to))
+
     async def stats(self) -> Stats:
         return await self._read(lambda connection: records.stats(connection, self._now()))
 
@@ -166,6 +192,13 @@ class SQLiteInbox:
         for part in adopting.parts(events):
             adopted += await self._write(partial(adopting.adopt, events=part, now=self._now()))
         return adopted
+
+    async def _overwrite(self) -> None:
+        await self._write(partial(erasing.build_anew, settings=self._settings), kind=Kind.ALONE)
+        for _ in range(TURNS_TO_EMPTY):  # others are served in between
+            if await self._write(erasing.empty_log, kind=Kind.ALONE):
+                return
+        raise InboxUnavailable("locked", "erased, but a program that reads the file keeps its log: erase once more")
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
@@ -184,12 +217,12 @@ class SQLiteInbox:
         return waiters
 
     async def _write(
-        self, work: Callable[[sqlite3.Connection], T], *, handler: bool = False, bounded: bool = False
+        self, work: Callable[[sqlite3.Connection], T], *, kind: Kind = Kind.OURS, bounded: bool = False
     ) -> T:
         with self._guard:
             waiters = self._waiters_here()
             future = waiters.bounded_future() if bounded else waiters.future()
-            self._opened().submit(Call(work, future, waiters, handler))
+            self._opened().submit(Call(work, future, waiters, kind))
         result: T = await future
         return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kirimhook.backends.cursors import read_cursor, write_cursor
@@ -19,10 +19,20 @@ SELECT e.number, e.dedupe_key, e.event_id, e.type, e.source, e.ordering_key, e.l
 FROM events e LEFT JOIN queue q ON q.number = e.number LEFT JOIN finished f ON f.number = e.number
 LEFT JOIN payloads p ON p.number = e.number"""
 
+KNOWN = """
+SELECT q.visible_at, q.token, f.state FROM events e LEFT JOIN queue q ON q.number = e.number
+LEFT JOIN finished f ON f.number = e.number WHERE e.dedupe_key = ?"""
+
 
 def get(connection: sqlite3.Connection, number: int, now: int) -> StoredEvent | None:
     row = connection.execute(f"{PAGE} WHERE e.number = ?", (number,)).fetchone()
     return _stored(row, now) if row else None
+
+
+def known(connection: sqlite3.Connection, keys: Sequence[bytes], now: int) -> list[EventState | None]:
+    """The states of the events with these dedupe keys."""
+    rows = (connection.execute(KNOWN, (key,)).fetchone() for key in keys)
+    return [None if row is None else _state(now, *row) for row in rows]
 
 
 def following(connection: sqlite3.Connection, after: int, limit: int, now: int) -> list[StoredEvent]:
@@ -64,17 +74,22 @@ def _events(connection: sqlite3.Connection, query: Query, limit: int, now: int) 
 def _stored(row: tuple[Any, ...], now: int) -> StoredEvent:
     number, *event = row[:11]
     has_payload, due_at, token, tried, queue_reason, state, at, attempts, reason = row[11:]
-    leased = token is not None and due_at > now
     return StoredEvent(
         number=number,
         event=InboundEvent._make(event)._replace(livemode=bool(event[5])),
-        state=EventState(state or (EventState.RUNNING if leased else EventState.WAITING)),
+        state=_state(now, due_at, token, state),
         attempts=attempts if state else tried,
         due_at=due_at,
         finished_at=at,
         reason=reason if state else queue_reason,
         has_payload=bool(has_payload),
     )
+
+
+def _state(now: int, due_at: int | None, token: int | None, ended: str | None) -> EventState:
+    if ended:
+        return EventState(ended)
+    return EventState.RUNNING if token is not None and due_at is not None and due_at > now else EventState.WAITING
 
 
 def pause(connection: sqlite3.Connection, now: int) -> None:

@@ -101,6 +101,7 @@ def prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA secure_delete = ON")
     if version == 0:
         _make_tables(connection)
 

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 
 from kirimhook.backends.sqlite import intake
@@ -24,10 +25,15 @@ from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.model import InboundEvent
 from kirimhook.sqlite_file.reasons import is_storage
 
-MOST_ENTRIES = 512
-"""Entries of one transaction."""
-MOST_HANDLERS = 8
-"""Of which run users' code, while everybody waits."""
+
+class Kind(Enum):
+    """Entries of one kind share a transaction; the value is how many do at most."""
+
+    OURS = 512
+    HANDLER = 8
+    """Runs a user's code, while everybody waits, so it shares none with a put."""
+    ALONE = 1
+    """Runs outside any transaction."""
 
 
 class Put(NamedTuple):
@@ -35,14 +41,14 @@ class Put(NamedTuple):
     weight: int
     future: asyncio.Future[Any]
     waiters: Waiters
+    kind: Kind = Kind.OURS
 
 
 class Call(NamedTuple):
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     waiters: Waiters
-    handler: bool
-    """Runs a user's code, so it shares no transaction with a put."""
+    kind: Kind
 
 
 class Stop(NamedTuple):
@@ -97,17 +103,15 @@ class Writer:
         entry = self._entries.get() if self._next is None else self._next
         self._next = None
         batch: list[Put | Call] = []
-        handlers = isinstance(entry, Call) and entry.handler
-        most = MOST_HANDLERS if handlers else MOST_ENTRIES
         while not isinstance(entry, Stop):
             batch.append(entry)
-            if len(batch) == most:
+            if len(batch) == entry.kind.value:
                 return batch
             try:
                 entry = self._entries.get_nowait()
             except queue.Empty:
                 return batch
-            if (isinstance(entry, Call) and entry.handler) != handlers:
+            if not isinstance(entry, Stop) and entry.kind is not batch[0].kind:
                 break
         if batch:
             self._next = entry
@@ -152,6 +156,8 @@ class Writer:
         events = [event for put in puts for event in put.events]
         if len(puts) == len(batch) and len(events) <= intake.LARGEST:
             return self._put(connection, puts, events)  # one statement, and so its own transaction
+        if batch[0].kind is Kind.ALONE:
+            return [(entry, entry.work(connection), None) for entry in batch if isinstance(entry, Call)]
         connection.execute("BEGIN IMMEDIATE")
         try:
             results = self._put(connection, puts, events)
