@@ -13,6 +13,7 @@ NEEDS_MORE = (
     "kirimhook.backends.jetstream.",
     "kirimhook.backends.postgres.",
     "kirimhook.cli.",
+    "kirimhook.client.wire",
     "kirimhook.migrations",
     "kirimhook.sender",
     "kirimhook.serving",

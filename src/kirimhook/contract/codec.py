@@ -40,6 +40,8 @@ class Resource:
     __slots__ = ()
     OBJECT: ClassVar[str] = ""
     """What travels as `object`, for a resource that says what it is."""
+    OURS: ClassVar[frozenset[str]] = frozenset()
+    """Fields that our API always says and another one may not know: None only where it said nothing."""
 
     def to_json(self) -> dict[str, Any]:
         """The resource as a JSON object, its secrets in plain."""

@@ -1,6 +1,7 @@
 """The resources of the REST API: what it answers and what the client reads are one type. Contract section 5.
 
 Moments are aware datetimes in UTC. None is what travels as null, or, for a field with a default, as nothing.
+A field named in `OURS` is None only where it was read from another API, which does not say it.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Subscription(Resource):
     """Who wants which events, and where. `initial_secret` is there once: in the answer that created it."""
 
     OBJECT: ClassVar[str] = "webhook_subscription"
+    OURS: ClassVar[frozenset[str]] = frozenset(("created_at",))
 
     id: SubscriptionId
     url: str
@@ -91,7 +93,7 @@ class Subscription(Resource):
     disabled_reason: str | None
     events: tuple[str, ...]
     secrets: tuple[SecretInfo, ...]
-    created_at: datetime
+    created_at: datetime | None
     initial_secret: Secret | None = None
 
 
@@ -128,17 +130,18 @@ class Delivery(Resource):
     """One event on its way to one subscription. `attempts` are there where it is asked for alone."""
 
     OBJECT: ClassVar[str] = "webhook_delivery"
+    OURS: ClassVar[frozenset[str]] = frozenset(("source", "kind", "attempt_count", "max_attempts"))
 
     id: DeliveryId
     subscription_id: SubscriptionId
     event_id: str
     event_type: str
-    source: str
-    kind: DeliveryKind
+    source: str | None
+    kind: DeliveryKind | None
     status: DeliveryStatus
     dead_reason: str | None
-    attempt_count: int
-    max_attempts: int
+    attempt_count: int | None
+    max_attempts: int | None
     next_attempt_at: datetime | None
     last_attempt_at: datetime | None
     response_status: int | None

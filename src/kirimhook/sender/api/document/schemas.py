@@ -100,7 +100,8 @@ def _describe(kind: type[Any], found: dict[str, Schema]) -> None:
     required = list(properties)
     found[kind.__name__] = {}
     for field in dataclasses.fields(kind):
-        properties[field.name] = _schema(hints[field.name], found, nullable=field.default is not None)
+        nullable = field.default is not None and field.name not in kind.OURS
+        properties[field.name] = _schema(hints[field.name], found, nullable=nullable)
         if field.default is not None:  # else it is left out while it is None
             required.append(field.name)
     found[kind.__name__] = {**_object(properties), "required": required, "description": inspect.getdoc(kind)}
