@@ -10,7 +10,7 @@ import pytest
 from kirimhook import __version__
 from tests.cli.commands import kirimhook
 
-COMMANDS = ["serve", "work", "trigger", "explain", "migrate", "demo"]
+COMMANDS = ["serve", "work", "trigger", "explain", "doctor", "migrate", "demo"]
 INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge", "copy"]
 SENDER = ["publish", "ledger", "rekey"]
 KEYS = ["create", "list", "revoke"]

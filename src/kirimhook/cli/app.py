@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from kirimhook import __version__
-from kirimhook.cli import explain, inbox, migrate, serve, trigger, work
+from kirimhook.cli import doctor, explain, inbox, migrate, serve, trigger, work
 from kirimhook.cli.demo import command
 from kirimhook.cli.failure import Exit, Failure
 from kirimhook.cli.sender.app import sender
@@ -28,6 +28,7 @@ commands.command(epilog=work.EXAMPLES)(work.work)
 commands.add_typer(inbox.inbox, name="inbox")
 commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
 commands.command(epilog=explain.EXAMPLES)(explain.explain)
+commands.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 commands.add_typer(sender, name="sender")
 commands.command(epilog=migrate.EXAMPLES)(migrate.migrate)
 commands.command(epilog=command.EXAMPLES)(command.demo)

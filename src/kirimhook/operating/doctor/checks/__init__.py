@@ -1,0 +1,1 @@
+"""What is checked, by subject: each module ends in its rows of the table."""
