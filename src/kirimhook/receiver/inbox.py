@@ -188,11 +188,11 @@ class Inbox(Protocol):
     async def erase(self, numbers: Sequence[int]) -> int:
         """Remove what says whom these finished events are about: body, ids, ordering key, reason; how many.
 
-        An event that is not finished, or is erased already, is left as it is and not counted. The record stays, as a digest, in its state:
-        what comes again is a duplicate still, and cannot be put back. Such an event has an empty `event_id` and
-        `delivery_id`, no `ordering_key`, no `reason` and no payload. Returns when that is durable, and what was
-        removed is overwritten as far as the storage can. An erase that was cut short is finished by the next one,
-        be it of no events.
+        An event that is not finished, or is erased already, is left as it is and not counted. The record stays, as a
+        digest, under its number and in its state: what comes again is a duplicate still, and cannot be put back. Such
+        an event has an empty `event_id` and `delivery_id`, no `ordering_key`, no `reason` and no payload. Returns when
+        that is durable, and what was removed is overwritten as far as the storage can. An erase that was cut short is
+        finished by the next one, be it of no events.
         """
         ...
 
