@@ -34,7 +34,7 @@ def test_every_verb_goes_through_a_pooler(pooler: Pooler) -> None:
     schema = f"pooled_{next(NUMBERS)}"
 
     async def play() -> None:
-        assert await migrate(f"{pooler.url}&schema={schema}") == ["0001_inbox"]
+        assert await migrate(f"{pooler.url}&schema={schema}") == ["0001_inbox", "0002_erasing"]
         one, other = inbox_of(pooler, schema), inbox_of(pooler, schema)
         await one.open()
         await other.open()

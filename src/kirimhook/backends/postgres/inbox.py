@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from kirimhook.backends import bookmarks as bookmark_rules
 from kirimhook.backends import put_back_filter
-from kirimhook.backends.postgres import adopting, put_back
+from kirimhook.backends.numbers import parts
+from kirimhook.backends.postgres import adopting, bookmarks, erasing, put_back
 from kirimhook.backends.postgres.link import Connection
 from kirimhook.backends.postgres.records import Records
 from kirimhook.backends.postgres.retention import LARGEST, Purger
@@ -29,7 +31,7 @@ from kirimhook.receiver.inbox import (
     Stats,
     Transaction,
 )
-from kirimhook.receiver.model import InboundEvent, Lease, Receipt, Settlement, StoredEvent
+from kirimhook.receiver.model import EventState, InboundEvent, Lease, Receipt, Settlement, StoredEvent
 
 T = TypeVar("T")
 
@@ -117,6 +119,9 @@ class PostgresInbox:
     async def get(self, number: int) -> StoredEvent | None:
         return await self._read(partial(self._records.get, number=number, now=self._now()))
 
+    async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
+        return [*await self._read(partial(self._records.known, keys=keys, now=self._now()))]
+
     async def count(self, where: Filter) -> int:
         return await self._read(partial(self._records.count, where=where, now=self._now()))
 
@@ -147,6 +152,21 @@ class PostgresInbox:
         payloads = await self._write(partial(self._purger.payloads, limit=limit, now=self._now()))
         records = await self._write(partial(self._purger.records, limit=limit, now=self._now()))
         return self._purger.purged(payloads, records)
+
+    async def erase(self, numbers: Sequence[int]) -> int:
+        """What PostgreSQL itself keeps of them, `erasing` says."""
+        erased = 0
+        for part in parts(numbers, erasing.AT_ONCE):
+            erased += await self._write(partial(erasing.erase, schema=self._settings.schema, numbers=part))
+        return erased
+
+    async def bookmark(self, name: str) -> str | None:
+        bookmark_rules.check(name)
+        return await self._read(partial(bookmarks.bookmark, schema=self._settings.schema, name=name))
+
+    async def move_bookmark(self, name: str, was: str | None, to: str | None) -> bool:
+        bookmark_rules.check(name, to)
+        return await self._write(partial(bookmarks.move, schema=self._settings.schema, name=name, was=was, to=to))
 
     async def stats(self) -> Stats:
         return await self._read(partial(self._records.stats, now=self._now()))

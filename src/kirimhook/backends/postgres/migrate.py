@@ -8,8 +8,9 @@ import asyncpg
 
 from kirimhook.backends.postgres.failures import DRIVER, unavailable
 from kirimhook.backends.postgres.functions import FUNCTIONS
+from kirimhook.backends.postgres.functions.erasing import ERASING
 from kirimhook.backends.postgres.settings import PostgresSettings
-from kirimhook.backends.postgres.tables import TABLES
+from kirimhook.backends.postgres.tables import BOOKMARKS, TABLES
 from kirimhook.receiver.inbox import InboxUnavailable
 
 
@@ -18,7 +19,11 @@ class Migration(NamedTuple):
     statements: tuple[str, ...]
 
 
-MIGRATIONS = (Migration("0001_inbox", (TABLES, *FUNCTIONS)),)
+MIGRATIONS = (
+    Migration("0001_inbox", (TABLES, *FUNCTIONS)),
+    Migration("0002_erasing", (BOOKMARKS, *ERASING)),
+)
+"""One that was released is not changed any more: databases have it as it was."""
 VERSION = len(MIGRATIONS)
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('kirimhook inbox ' || $1, 0))"
 

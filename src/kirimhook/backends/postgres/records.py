@@ -40,6 +40,11 @@ class Records:
         sql = f"{self._page} WHERE e.number IN ({which}) ORDER BY e.number"
         return [stored(row, now) for row in await connection.fetch(sql, after, limit)]
 
+    async def known(self, connection: Connection, keys: Sequence[bytes], now: int) -> Sequence[EventState | None]:
+        """The states of the events with these dedupe keys."""
+        found = await connection.fetchval(f"SELECT {self._schema}.known($1, $2)", now, keys)
+        return [None if state is None else EventState(state) for state in found]
+
     async def page(self, connection: Connection, where: Filter, limit: int, cursor: str | None, now: int) -> Page:
         """Newest first. Raises ValueError for a foreign cursor."""
         query = await select(connection, self._schema, where, now)

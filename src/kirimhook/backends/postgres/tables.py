@@ -56,5 +56,7 @@ INSERT INTO {schema}.tally VALUES ('done', 0), ('parked', 0), ('unhandled', 0), 
 CREATE TABLE {schema}.sources (name text PRIMARY KEY);  -- other than the documented ones
 CREATE TABLE {schema}.control (name text PRIMARY KEY, value text);
 """
+BOOKMARKS = "CREATE TABLE {schema}.bookmarks (name text PRIMARY KEY, value text NOT NULL)"
+"""From version 2 on."""
 SOURCES = ("meta", "kirim", "")
 """Those of the contract, and none; `sources` holds the others that came."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from kirimhook.backends.sqlite.schema import connect
 from kirimhook.backends.sqlite.settings import SQLiteSettings
@@ -32,13 +32,6 @@ ERASE = (
     "UPDATE finished SET reason = NULL WHERE number = ?",
     "DELETE FROM payloads WHERE number = ?",
 )
-
-
-def parts(numbers: Sequence[int]) -> Iterator[list[int]]:
-    """All of them once, each part with at most `AT_ONCE`."""
-    once = sorted(set(numbers))
-    for start in range(0, len(once), AT_ONCE):
-        yield once[start : start + AT_ONCE]
 
 
 def erase(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from kirimhook.backends import bookmarks as bookmark_rules
 from kirimhook.backends import put_back_filter
 from kirimhook.backends.admission import Admission
+from kirimhook.backends.numbers import parts
 from kirimhook.backends.sleepers import Sleepers
 from kirimhook.backends.sqlite import adopting, bookmarks, erasing, intake, leasing, put_back, records, settling
 from kirimhook.backends.sqlite.file import DatabaseFile
@@ -170,7 +171,7 @@ class SQLiteInbox:
         `InboxUnavailable` "locked": the events are erased, but somebody still reads the log that they were in.
         """
         erased = 0
-        for part in erasing.parts(numbers):
+        for part in parts(numbers, erasing.AT_ONCE):
             erased += await self._write(partial(erasing.erase, numbers=part))
         if await self._write(erasing.is_under_way):
             await self._overwrite()

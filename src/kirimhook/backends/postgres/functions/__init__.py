@@ -14,4 +14,5 @@ from kirimhook.backends.postgres.functions.leasing import LEASING
 from kirimhook.backends.postgres.functions.putting import PUTTING
 from kirimhook.backends.postgres.functions.settling import SETTLING
 
+# `erasing` came later, and is a migration of its own.
 FUNCTIONS = PUTTING + SETTLING + LEASING + KEEPING
