@@ -164,7 +164,7 @@ LOG_EVENTS: dict[str, LogEvent] = {
     ),
     "endpoints_stale": LogEvent(WARNING, ("reason",), "It could not be seen whether subscriptions were changed."),
     "not_notified": LogEvent(
-        ERROR, ("notices", "reason", "dropped"), "The operator could not be told; it is tried again, unless `dropped`."
+        ERROR, ("notices", "reason"), "The operator could not be told of so many things; it is tried again."
     ),
     "notices_not_read": LogEvent(WARNING, ("reason",), "What the operator is to be told could not be read."),
 }
@@ -223,7 +223,9 @@ METRICS: dict[str, Metric] = {
         "engine loop",
         "Housekeeping: deliveries closed, expired and purged, events and answers forgotten.",
     ),
-    "kirimhook_sender_notices_total": Metric("counter", "result", "engine loop", "Notices told, and not told."),
+    "kirimhook_sender_notices_total": Metric(
+        "counter", "result", "engine loop", "What the operator was told of, and what he could not be."
+    ),
 }
 """Every metric. A counter is written by one thread only, so that counting needs no lock."""
 

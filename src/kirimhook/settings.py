@@ -91,6 +91,9 @@ class ReceiverSettings:
     dispatch_test_events: Annotated[bool, Setting("Hand events with livemode false to handlers too.")] = False
     purge_interval: Annotated[float, Setting("Between removals of what is past its retention.", 0.01, 86_400)] = 60.0
     purge_batch: Annotated[int, Setting("Events of one step of a removal.", 1, 100_000)] = 1000
+    notify_every: Annotated[
+        float, Setting("From one summary that --notify tells to the next; the first goes at once.", 0.01, 86_400)
+    ] = 60.0
 
     def __post_init__(self) -> None:
         check(self)
@@ -153,6 +156,9 @@ class SenderSettings:
     retention: Annotated[float, Setting("How long a delivery is kept.", 1, 10 * _YEAR)] = 30 * 86_400.0
     keep_interval: Annotated[float, Setting("Between rounds of retention, deletion and expiry.", 0.01, 86_400)] = 60.0
     keep_batch: Annotated[int, Setting("Rows of one step of them.", 1, 100_000)] = 1000
+    notify_every: Annotated[
+        float, Setting("From one summary that --notify tells to the next; the first goes at once.", 0.01, 86_400)
+    ] = 60.0
 
     def __post_init__(self) -> None:
         check(self)

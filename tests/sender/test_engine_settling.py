@@ -37,10 +37,9 @@ def order(**fields: Any) -> queue.Order:
 def ended(one: queue.Leased, token: str, status: DeliveryStatus, reason: DeadReason | None = None) -> Ended:
     dead = reason or (DeadReason.ATTEMPTS_EXHAUSTED if status is DEAD else None)
     due = MS + 10_000 if status is FAILED else None
-    told = json.dumps({"notice": "dead_letter"}) if dead else None
     return Ended(
         one.delivery_id, token, one.subscription_id, one.organisation_id, one.kind != "test", one.attempts + 1, status,
-        dead, due, MS, MS + 5, 200, None, "{}", told,
+        dead, due, MS, MS + 5, 200, None, "{}",
     )  # fmt: skip
 
 
@@ -82,7 +81,7 @@ def test_all_of_an_attempt_is_written_together(databases: Databases) -> None:
                 (returned.delivery_id, MS, None, 0),
             }
             assert await set_up.value("SELECT count(*) FROM attempts") == 3
-            assert await set_up.rows("SELECT id FROM notices") == [(f"dead_letter:{dead.delivery_id}",)]
+            assert await set_up.rows("SELECT id FROM notices") == [(f"dead_letters:{dead.delivery_id}",)]
 
     asyncio.run(main())
 

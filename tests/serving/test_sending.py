@@ -240,8 +240,10 @@ def test_a_command_is_told_of_a_dead_letter_once(tmp_path: Path) -> None:
         sending.publish("evt_1")
         [line] = (tmp_path / "told").read_text().splitlines()
         told = json.loads(line)
-        assert subscription["id"] in json.dumps(told)
-        assert "evt_1" in json.dumps(told)
+        [notice] = told["notices"]
+        assert (notice["kind"], notice["subscription_id"]) == ("dead_letters", subscription["id"])
+        [delivery] = sending.call("GET", "/v1/webhook_deliveries?status=dead").data
+        assert (notice["reason"], notice["count"], notice["examples"]) == ("rejected", 1, [delivery["id"]])
         assert sending.terminate() == 0
 
 

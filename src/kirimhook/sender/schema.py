@@ -198,12 +198,12 @@ idempotency = Table(
     Column("created_at", BigInteger, nullable=False, index=True),
 )
 
-notices = Table(
+notices = Table(  # one row is the turn of who tells (store.notices)
     "notices",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("notice", Text, nullable=False),  # JSON: what the operator is told
-    Column("due_at", BigInteger, nullable=False, index=True),  # or the end of the lease of who tells it
+    Column("notice", Text, nullable=False),  # telling.Notice as JSON
+    Column("due_at", BigInteger, nullable=False, index=True),  # when it happened, or when the turn is free
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
 )
 

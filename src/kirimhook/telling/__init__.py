@@ -4,6 +4,19 @@
 """
 
 from kirimhook.telling.summary import Kind, Notice, digest, document, merged
-from kirimhook.telling.tellers import Command, NotToldError, Teller, Url, teller_of
+from kirimhook.telling.tellers import LEASE, Command, NotToldError, Teller, Url, again_in, teller_of
 
-__all__ = ["Command", "Kind", "NotToldError", "Notice", "Teller", "Url", "digest", "document", "merged", "teller_of"]
+__all__ = [
+    "LEASE",
+    "Command",
+    "Kind",
+    "NotToldError",
+    "Notice",
+    "Teller",
+    "Url",
+    "again_in",
+    "digest",
+    "document",
+    "merged",
+    "teller_of",
+]

@@ -18,6 +18,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 TIMEOUT = 30.0
 """Seconds for one telling."""
+LEASE = 2 * TIMEOUT
+"""Seconds in which nobody else tells what one process is telling: longer than a telling can take."""
+LONGEST = 300.0
+"""Seconds until what nobody took is told again, at most; they double from 1."""
 MOST_HEADS = 10
 """Interim answers (1xx) before the one that counts."""
 HEAD = 16 * 1024
@@ -32,6 +36,11 @@ class Teller(Protocol):
     """Tells one document, or raises `NotToldError`."""
 
     async def tell(self, document: Mapping[str, Any]) -> None: ...
+
+
+def again_in(failures: int) -> float:
+    """Seconds until it is told again, after so many failures in a row before this one."""
+    return min(2.0 ** min(failures, 16), LONGEST)
 
 
 def teller_of(given: str) -> Teller:

@@ -61,6 +61,7 @@ def sender(  # noqa: PLR0913  # options
     schedule: own.Schedule = None,
     drain: own.Drain = USUAL.drain_timeout,
     notify: own.Notify = None,
+    notify_every: own.NotifyEvery = USUAL.notify_every,
     admin_port: given.AdminPort = ADMIN_PORT,
     admin_host: given.AdminHost = "127.0.0.1",
     no_admin: given.NoAdmin = False,
@@ -78,7 +79,7 @@ def sender(  # noqa: PLR0913  # options
         return
     if api_only and engine_only:
         raise misuse("--api-only and --engine-only: give one of them, or neither for both")
-    numbers = {"drain_timeout": drain, **own.others_set(others or [])}
+    numbers = {"drain_timeout": drain, "notify_every": notify_every, **own.others_set(others or [])}
     settings = own.sender_settings(catalogue, schedule, ca_bundle, allow_network, numbers)
     shown = certificate(tls, tls_cert, tls_key, host)
     configure(log_format, log_level)

@@ -119,9 +119,13 @@ Notify = Annotated[
     typer.Option(
         "--notify",
         metavar="COMMAND|URL",
-        help="Told, as JSON, of every dead letter and every disabled subscription, once.",
+        help="Told of dead letters and disabled subscriptions, once, in JSON summaries. Give it to every process.",
         rich_help_panel=WATCHING,
     ),
+]
+NotifyEvery = Annotated[
+    float,
+    typer.Option("--notify-every", metavar="SECONDS", help=about("notify_every"), rich_help_panel=WATCHING),
 ]
 
 
@@ -152,6 +156,7 @@ _OPTIONS = {
     "allow_networks": "allow-network",
     "catalogue": "catalogue",
     "drain_timeout": "drain",
+    "notify_every": "notify-every",
     "schedule": "schedule",
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from kirimhook.contract.resources import DeliveryKind, Timing
 from kirimhook.contract.signature import sign
 from kirimhook.sender.database import Database
 from kirimhook.sender.engine.budget import Budget
-from kirimhook.sender.engine.decide import Answer, Course, Decision, decide
+from kirimhook.sender.engine.decide import Answer, Course, decide
 from kirimhook.sender.engine.endpoints import Held
 from kirimhook.sender.engine.record import Sent, record
 from kirimhook.sender.engine.results import Finished, Result, Returned
@@ -44,7 +43,6 @@ class Attempts:
     budget: Budget
     clock: Callable[[], float]
     draw: Callable[[], float]
-    notify: bool
     report: Callable[[Result], None]
 
     async def make(self, held: Held) -> None:
@@ -116,29 +114,8 @@ class Attempts:
             status,
             error,
             record(sent, exchange, decision.due_at, decision.why),
-            self._notice(held, decision, exchange, int(at * 1000)) if decision.reason is not None else None,
         )
         return Finished(held, ended, exchange)
-
-    def _notice(self, held: Held, decision: Decision, exchange: Exchange, at: int) -> str | None:
-        if not self.notify:
-            return None
-        delivery = held.delivery
-        return json.dumps(
-            {
-                "notice": "dead_letter",
-                "at": at,
-                "delivery_id": delivery.delivery_id,
-                "subscription_id": delivery.subscription_id,
-                "event_id": delivery.event_id,
-                "event_type": delivery.event_type,
-                "kind": delivery.kind,
-                "reason": decision.reason,
-                "attempts": delivery.attempts + 1,
-                "response_status": exchange.status,
-                "error": exchange.error,
-            }
-        )
 
 
 def _storable(text: str) -> str:

@@ -62,7 +62,7 @@ class Engine:
             outage=self._telemetry.outage,
         )
         budget = Budget(settings.held_bytes // 2)
-        attempts = Attempts(database, transport, settings, budget, clock, draw, notify, self._report)
+        attempts = Attempts(database, transport, settings, budget, clock, draw, self._report)
         self._dispatch = Dispatch(settings, clock, attempts.make, self._drop)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = asyncio.Event()

@@ -1,89 +1,88 @@
-"""Tells the operator of dead letters and disabled subscriptions: a command or a URL of his own.
+"""Tells the operator of dead letters and disabled subscriptions: the first at once, then one summary each interval.
 
-Each is told until it was taken once; told again only when it is not known whether it was.
+What happened is told until it was taken once; told again only when it is not known whether it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import Database
 from kirimhook.sender.store import notices
-from kirimhook.sender.store.notices import Notice
-from kirimhook.telling import NotToldError, Teller
+from kirimhook.telling import LEASE, Notice, NotToldError, Teller, again_in, document
 
-BATCH = 100
-LEASE = 60.0
-"""Seconds in which nobody else tells what one process is telling."""
-LONGEST = 300.0
-"""Seconds before it is tried again, at most; they double from 1."""
-TRIES = 100
-"""Then a notice is dropped, so that they do not pile up for ever."""
+BATCH = 1000
+"""Rows that are merged in one transaction."""
+PASSES = 1000
+"""Such transactions before one telling, at most: what is left is told with the next."""
 
 
 class Notifier:
-    """Several may run on one database: each notice is told by one of them."""
+    """Several may run on one database: each summary is told by one of them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # clock, pace and how it is seen are injected
         self,
         database: Database,
         teller: Teller,
         *,
         clock: Callable[[], float] = time.time,
+        every: float = 60.0,
         poll: float = 1.0,
         observer: Observer | None = None,
         meter: Meter | None = None,
     ) -> None:
-        """`poll`: seconds between two looks while there is nothing to tell."""
+        """`every`: seconds from one telling to the next. `poll`: between two looks whether there is anything."""
         self._database = database
         self._teller = teller
         self._clock = clock
+        self._every = every
         self._poll = poll
         self._observer = observer or Observer()
-        self._told = (meter or Meter()).counter("kirimhook_sender_notices_total")
+        self._counts = (meter or Meter()).counter("kirimhook_sender_notices_total")
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             try:
-                told = await self.tell()
-            except Exception as error:  # storage; the engine's runner meets it too
-                told = 0
+                await self.tell()
+            except Exception as error:  # storage; who delivers and who publishes meet it too
                 self._observer.event("notices_not_read", reason=repr(error))
-            if not told:
-                await asyncio.sleep(self._poll)
+            await asyncio.sleep(self._poll)
 
     async def tell(self) -> int:
-        """Tell what is due now, at most 100; returns how many were taken."""
+        """Tell what waits, if it may be told now; of how many things."""
         now = self._clock()
+        if not await self._database.read(partial(notices.ready, now=int(now * 1000))):
+            return 0
         until = int((now + LEASE) * 1000)
-        taken = await self._database.write(partial(notices.take, now=int(now * 1000), until=until, most=BATCH))
-        if not taken:
+        failures = await self._database.write(partial(notices.take_turn, now=int(now * 1000), until=until))
+        if failures is None:
             return 0
+        waiting = await self._gather()
+        told = document("sender", list(waiting.values()), now, waiting)
         try:
-            await self._teller.tell({"notices": [{"id": notice.id, **json.loads(notice.notice)} for notice in taken]})
+            await self._teller.tell(told)
         except NotToldError as error:
-            await self._failed(taken, str(error))
+            await self._failed(told["count"], failures, str(error))
             return 0
-        await self._database.write(partial(notices.remove, ids=[notice.id for notice in taken]))
-        self._told["told"] += len(taken)
-        return len(taken)
+        next_at = int((self._clock() + self._every) * 1000)
+        await self._database.write(partial(notices.told, ids=list(waiting), next_at=next_at))
+        self._counts["told"] += told["count"]
+        return int(told["count"])
 
-    async def _failed(self, taken: Sequence[Notice], why: str) -> None:
-        self._told["failed"] += len(taken)
-        dropped = [notice.id for notice in taken if notice.attempts + 1 >= TRIES]
-        self._observer.event("not_notified", notices=len(taken), reason=why, dropped=len(dropped) or None)
-        now = self._clock()
-        later = [
-            (int((now + min(2.0**notice.attempts, LONGEST)) * 1000), notice.attempts + 1, notice.id)
-            for notice in taken
-            if notice.attempts + 1 < TRIES
-        ]
-        await self._database.write(partial(notices.put_off, rows=later))
-        if dropped:
-            await self._database.write(partial(notices.remove, ids=dropped))
+    async def _gather(self) -> dict[str, Notice]:
+        for _ in range(PASSES):
+            gathered = await self._database.write(partial(notices.gather, most=BATCH))
+            if not gathered.more:
+                break
+        return gathered.notices
+
+    async def _failed(self, count: int, failures: int, why: str) -> None:
+        self._counts["failed"] += count
+        self._observer.event("not_notified", notices=count, reason=why)
+        next_at = int((self._clock() + again_in(failures)) * 1000)
+        await self._database.write(partial(notices.put_off, next_at=next_at, failures=failures + 1))

@@ -42,6 +42,8 @@ class Context:
     randomness: Callable[[int], bytes] = os.urandom
     check_url: CheckUrl = any_url
     published: Callable[[], None] = nobody
+    notify: bool = False
+    """Whether somebody is told of dead letters: then each transaction that makes some writes down what to tell."""
 
     def now(self) -> int:
         """Milliseconds since the epoch."""

@@ -41,7 +41,7 @@ def _some(connection: Connection, scope: Scope, subscription_id: str, held: Held
 def _treat(connection: Connection, context: Context, subscription_id: str, held: Held, limit: int) -> int:
     if held is Held.DISCARD:
         chosen = holding.open_deliveries(connection, subscription_id, limit)
-        holding.close(connection, chosen, DeadReason.DISCARDED, context.now())
+        holding.close(connection, chosen, DeadReason.DISCARDED, context.now(), notify=context.notify)
     else:
         chosen = holding.open_deliveries(connection, subscription_id, limit, live=True)
         holding.demote(connection, chosen)
@@ -80,7 +80,8 @@ async def delete_subscription(scope: Scope, subscription_id: str) -> None:
         if found is None or not holding.remove(connection, subscription_id, context.now()):
             raise _not_found()
         chosen = holding.open_deliveries(connection, subscription_id, _batch(context))
-        holding.close(connection, chosen, DeadReason.SUBSCRIPTION_DELETED, context.now())
+        reason = DeadReason.SUBSCRIPTION_DELETED
+        holding.close(connection, chosen, reason, context.now(), notify=context.notify)
 
     await scope.write(operation)
 

@@ -35,10 +35,12 @@ class Keeper:
     async def round(self) -> Kept:
         """Four short transactions of at most `settings.keep_batch` rows each. Raises `StorageUnavailable`."""
         context, settings = self._context, self._context.settings
-        now, batch, write = context.now(), settings.keep_batch, context.database.write
+        now, batch, write, notify = context.now(), settings.keep_batch, context.database.write, context.notify
         horizon, oldest = now - int(settings.retention * 1000), now - int(settings.idempotency_seconds * 1000)
-        closed = await write(lambda connection: retention.close_deleted(connection, batch, now))
-        purged = await write(lambda connection: retention.purge_deliveries(connection, horizon, batch, now))
+        closed = await write(lambda connection: retention.close_deleted(connection, batch, now, notify=notify))
+        purged = await write(
+            lambda connection: retention.purge_deliveries(connection, horizon, batch, now, notify=notify)
+        )
         after = self._after
         forgotten = await write(lambda connection: retention.forget_events(connection, horizon, after, batch))
         answers = await write(lambda connection: retention.forget_answers(connection, oldest, batch))

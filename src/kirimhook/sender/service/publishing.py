@@ -143,7 +143,8 @@ def deliver(
 ) -> list[str]:
     """Open these deliveries, or hold them where their subscription is disabled; their ids. Needs the shared lock."""
     schedule = context.settings.schedule
-    batch = fan_out.Batch(organisation_id, kind, len(schedule), now, now + int(schedule[0] * 1000))
+    due_at = now + int(schedule[0] * 1000)
+    batch = fan_out.Batch(organisation_id, kind, len(schedule), now, due_at, context.notify)
     made = context.new_ids(ids.DELIVERY, now, len(wanted))
     rooms = fan_out.hold(connection, wanted, context.settings.held_bound)
     fan_out.add(connection, batch, wanted, made, rooms)

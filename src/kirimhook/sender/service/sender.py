@@ -43,8 +43,10 @@ class Sender:
         randomness: Callable[[int], bytes] = os.urandom,
         check_url: CheckUrl = any_url,
         published: Callable[[], None] = nobody,
+        notify: bool = False,
     ) -> None:
-        self.context = Context(database, settings, sealer, clock, randomness, check_url, published)
+        """`notify`: somebody is told of dead letters (`sender.engine.Notifier`)."""
+        self.context = Context(database, settings, sealer, clock, randomness, check_url, published, notify)
         self._keys = Keys(self.context)
         self._keeper = Keeper(self.context)
 

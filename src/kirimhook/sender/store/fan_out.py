@@ -12,7 +12,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from kirimhook.sender.model import DeadReason, DeliveryKind, DeliveryStatus, Rank, SubscriptionStatus
+from kirimhook.sender.store import notices
 from kirimhook.sender.store.batches import Column, Row, Text, both, fetch, inserting, run_batch, updating
+from kirimhook.sender.store.notices import Died
 
 AT_ONCE = 10_000
 """Rows of one statement."""
@@ -81,6 +83,8 @@ class Batch(NamedTuple):
     max_attempts: int
     now: int
     due_at: int
+    notify: bool = False
+    """Whether somebody is told of dead letters."""
 
 
 def matching(connection: Connection, organisation_id: str, types: Sequence[str]) -> dict[str, list[Match]]:
@@ -115,6 +119,8 @@ def add(
         ranks = [_rank(one.match, rooms) for _, one in numbered]
         run_batch(connection, _ADD_DELIVERIES, _deliveries(batch, numbered, ranks))
         run_batch(connection, _ADD_QUEUED, _queued(batch, numbered, ranks))
+        if batch.notify:
+            notices.add_dead(connection, _full(numbered, ranks), batch.now)
 
 
 def _rank(match: Match, rooms: Counter[str]) -> Rank | None:
@@ -128,7 +134,7 @@ def _rank(match: Match, rooms: Counter[str]) -> Rank | None:
 
 
 def _deliveries(batch: Batch, numbered: list[tuple[str, Wanted]], ranks: list[Rank | None]) -> list[Row]:
-    organisation_id, kind, max_attempts, now, due_at = batch
+    organisation_id, kind, max_attempts, now, due_at, _ = batch
     original = True if kind is DeliveryKind.ORIGINAL else None
     opened = (DeliveryStatus.PENDING.value, None, max_attempts, due_at, now, None)
     full = (DeliveryStatus.DEAD.value, DeadReason.HELD_FULL.value, max_attempts, None, now, now)
@@ -136,6 +142,15 @@ def _deliveries(batch: Batch, numbered: list[tuple[str, Wanted]], ranks: list[Ra
     return [
         (id_, organisation_id, match.subscription_id, *event, kind_value, original, *(full if rank is None else opened))
         for (id_, (event, match)), rank in zip(numbered, ranks, strict=True)
+    ]
+
+
+def _full(numbered: list[tuple[str, Wanted]], ranks: list[Rank | None]) -> list[Died]:
+    """Those that found no room."""
+    return [
+        Died(id_, one.match.subscription_id, DeadReason.HELD_FULL.value)
+        for (id_, one), rank in zip(numbered, ranks, strict=True)
+        if rank is None
     ]
 
 

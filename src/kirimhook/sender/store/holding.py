@@ -15,7 +15,9 @@ from sqlalchemy import Connection, Row, Select, delete, func, select, update
 from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.sender.model import DeadReason, DisabledReason, Rank
 from kirimhook.sender.schema import queue, secrets, subscribed_types, subscriptions
+from kirimhook.sender.store import notices
 from kirimhook.sender.store.batches import both, fetch, run
+from kirimhook.sender.store.notices import Died
 
 _columns = subscriptions.c
 
@@ -33,8 +35,8 @@ def subscription(connection: Connection, organisation_id: str, subscription_id: 
     return connection.execute(select(subscriptions).where(_columns.id == subscription_id, mine)).one_or_none()
 
 
-def close(connection: Connection, delivery_ids: list[str], reason: DeadReason, now: int) -> int:
-    """Make those of them that are open dead letters, leased or not; how many that were.
+def close(connection: Connection, delivery_ids: list[str], reason: DeadReason, now: int, *, notify: bool) -> int:
+    """Make those of them that are open dead letters, leased or not; how many that were. `notify`: and tell of them.
 
     An engine that is attempting one finds its lease gone, and writes nothing down.
     """
@@ -43,6 +45,8 @@ def close(connection: Connection, delivery_ids: list[str], reason: DeadReason, n
     taken = fetch(connection, _DEQUEUE, delivery_ids)
     run(connection, _CLOSE, [delivery_id for delivery_id, _ in taken], reason.value, now)
     release(connection, Counter(subscription_id for _, subscription_id in taken))
+    if notify:
+        notices.add_dead(connection, [Died(id_, who, reason.value) for id_, who in sorted(taken)], now)
     return len(taken)
 
 

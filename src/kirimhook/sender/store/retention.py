@@ -50,7 +50,7 @@ class Forgotten(NamedTuple):
 NOTHING = Purged(0, 0, False)
 
 
-def purge_deliveries(connection: Connection, horizon: int, limit: int, now: int) -> Purged:
+def purge_deliveries(connection: Connection, horizon: int, limit: int, now: int, *, notify: bool) -> Purged:
     """The oldest `limit` of those created before `horizon` (ms): gone, with their attempts.
 
     One that is open becomes a dead letter (`expired`) first, and goes with the next batch.
@@ -62,7 +62,7 @@ def purge_deliveries(connection: Connection, horizon: int, limit: int, now: int)
     rows = list(connection.execute(query.order_by(columns.id).limit(limit)))
     still_open = [row for row in rows if row.status in OPEN]
     locks.share(connection, {row.organisation_id for row in still_open})
-    expired = holding.close(connection, [row.id for row in still_open], DeadReason.EXPIRED, now)
+    expired = holding.close(connection, [row.id for row in still_open], DeadReason.EXPIRED, now, notify=notify)
     gone = [row.id for row in rows if row.status not in OPEN]
     return Purged(_purge(connection, gone), expired, bool(still_open) or len(rows) == limit)
 
@@ -107,7 +107,7 @@ def first_event(ms: int) -> str:
     return ids.make("", max(ms, 0), bytes(ids.RANDOM_BYTES))
 
 
-def close_deleted(connection: Connection, limit: int, now: int) -> int:
+def close_deleted(connection: Connection, limit: int, now: int, *, notify: bool) -> int:
     """At most `limit` open deliveries of a subscription that was deleted; how many. 0: there is none left."""
     left = holding.left_by_deletion(connection, 1)
     if not left:
@@ -115,4 +115,4 @@ def close_deleted(connection: Connection, limit: int, now: int) -> int:
     organisation_id, subscription_id = left[0]
     locks.share(connection, [organisation_id])
     chosen = holding.open_deliveries(connection, subscription_id, limit)
-    return holding.close(connection, chosen, DeadReason.SUBSCRIPTION_DELETED, now)
+    return holding.close(connection, chosen, DeadReason.SUBSCRIPTION_DELETED, now, notify=notify)

@@ -6,7 +6,6 @@ row, and what the operator is told.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -27,6 +26,8 @@ from kirimhook.sender.store.batches import (
     run_batch,
     updating,
 )
+from kirimhook.sender.store.notices import Died
+from kirimhook.telling import Kind, Notice
 
 _DELETE = both("DELETE FROM queue WHERE delivery_id IN $1")
 _REQUEUE = updating(
@@ -78,8 +79,6 @@ class Ended(NamedTuple):
     error: str | None
     record: str
     """`contract.resources.Attempt` as JSON."""
-    notice: str | None
-    """What the operator is told of it, as JSON."""
 
     @property
     def lease(self) -> queue.Lease:
@@ -143,12 +142,12 @@ def settle(connection: Connection, batch: Batch, rules: Rules) -> Settled:
     mine = [one for one in ended if one.lease in held]
     disabled: tuple[Disabled, ...] = ()
     if mine:
-        _write(connection, mine)
+        _write(connection, mine, rules)
         disabled = _count(connection, mine, alone, rules)
     return Settled(held, disabled)
 
 
-def _write(connection: Connection, ended: Sequence[Ended]) -> None:
+def _write(connection: Connection, ended: Sequence[Ended], rules: Rules) -> None:
     final = [one.delivery_id for one in ended if one.due_at is None]
     if final:
         run(connection, _DELETE, final)
@@ -156,8 +155,14 @@ def _write(connection: Connection, ended: Sequence[Ended]) -> None:
     run_batch(connection, _REQUEUE, requeued)
     run_batch(connection, _DELIVERIES, [_delivery(one) for one in ended])
     run_batch(connection, _ATTEMPTS, [(one.delivery_id, one.number, one.record) for one in ended])
-    told = [(f"dead_letter:{one.delivery_id}", one.notice, one.ended_at) for one in ended if one.notice is not None]
-    notices.add(connection, told)
+    if rules.notify:
+        _tell(connection, [one for one in ended if one.dead_reason is not None])
+
+
+def _tell(connection: Connection, died: Sequence[Ended]) -> None:
+    if died:
+        told = [Died(one.delivery_id, one.subscription_id, one.dead_reason or "", one.error) for one in died]
+        notices.add_dead(connection, told, max(one.ended_at for one in died))
 
 
 def _delivery(one: Ended) -> tuple[object, ...]:
@@ -214,8 +219,9 @@ def _hold(connection: Connection, id_: str, reason: DisabledReason, at: int, rul
     held, version = fetch(connection, _HELD, id_)[0]
     disabled = Disabled(id_, reason, held)
     if rules.notify:
-        notice = {"notice": "subscription_disabled", "at": at, **disabled._asdict()}
-        notices.add(connection, [(f"subscription_disabled:{id_}:{version}", json.dumps(notice), at)])
+        detail = f"deliveries held: {held}"
+        notice = Notice(Kind.SUBSCRIPTION_DISABLED, reason.value, at, at, id_, detail=detail)
+        notices.add(connection, [(f"subscription_disabled:{id_}:{version}", notice)])
     return disabled
 
 

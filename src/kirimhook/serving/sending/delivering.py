@@ -1,4 +1,4 @@
-"""The engine of one process, with what it needs and what goes with it: transport, notifier, housekeeping."""
+"""The engine of one process, with what it needs and what goes with it: transport, housekeeping."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import gc
 import sys
 from typing import TYPE_CHECKING
 
-from kirimhook.sender.engine import Engine, Notifier
+from kirimhook.sender.engine import Engine
 from kirimhook.sender.transport import Transport
 from kirimhook.serving.options import OptionsError
 from kirimhook.serving.sending.keeping import Janitor
 from kirimhook.serving.sending.options import SenderOptions
 from kirimhook.settings import SettingsError
-from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     from kirimhook.observe import Meter, Observer
@@ -41,17 +40,20 @@ class Delivering:
         self, options: SenderOptions, database: Database, sealer: Sealer, meter: Meter, observer: Observer
     ) -> None:
         settings = options.settings
-        teller = teller_of(options.notify) if options.notify is not None else None
         self._settings = settings
         self._observer = observer
         self._meter = meter
         self._transport = Transport(settings)
         self._engine = Engine(
-            database, sealer, self._transport, settings, meter=meter, observer=observer, notify=teller is not None
+            database,
+            sealer,
+            self._transport,
+            settings,
+            meter=meter,
+            observer=observer,
+            notify=options.notify is not None,
         )
-        self._notifier = Notifier(database, teller, observer=observer, meter=meter) if teller is not None else None
         self._running: asyncio.Task[None] | None = None
-        self._notifying: asyncio.Task[None] | None = None
         self._janitor: Janitor | None = None
         self._stopping = False
         self.wake = self._engine.wake
@@ -65,8 +67,6 @@ class Delivering:
             raise OptionsError(str(error)) from error
         self._janitor = Janitor(sender, self._settings.keep_interval, self._observer, self._meter)
         self._janitor.start()
-        if self._notifier is not None:
-            self._notifying = asyncio.create_task(self._notifier.run())
         self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -77,9 +77,6 @@ class Delivering:
         if self._running is not None:
             self._engine.drain()
             await asyncio.wait({self._running})
-        if self._notifying is not None:
-            self._notifying.cancel()
-            await asyncio.wait({self._notifying})
         await self._transport.close()
 
     def failed(self) -> bool:

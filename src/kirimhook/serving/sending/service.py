@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from kirimhook.contract.errors import ApiError
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import StorageUnavailable, open_database
+from kirimhook.sender.engine import Notifier
 from kirimhook.sender.sealing import MasterKeyError
 from kirimhook.sender.service import Sender
+from kirimhook.sender.service.context import nobody
 from kirimhook.sender.transport import BadUrl, SystemResolver, check, networks
 from kirimhook.serving.listening import Listener
 from kirimhook.serving.options import ServeError
@@ -17,6 +19,7 @@ from kirimhook.serving.sending.delivering import Delivering
 from kirimhook.serving.sending.reporter import Reporter
 from kirimhook.serving.sending.storing import open_up_to_date, sealer_of
 from kirimhook.serving.server import Server, make_config
+from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     import socket
@@ -38,6 +41,7 @@ class SenderService:
         self._resolver: SystemResolver | None = None
         self._delivering: Delivering | None = None
         self._listener: Listener | None = None
+        self._notifying: asyncio.Task[None] | None = None
         self._reporter = Reporter(
             self._database, self._meter, serves=options.listen is not None, delivers=options.engine
         )
@@ -65,6 +69,8 @@ class SenderService:
         if self._delivering is not None:
             await self._delivering.start(sender)
             self._reporter.engine_failed = self._delivering.failed
+        if options.notify is not None:  # whoever writes down what to tell also tells it: one that serves only, too
+            self._notifying = asyncio.create_task(self._notifier(options.notify).run())
         if bound is not None:
             self._listener = Listener(self._make_server(sender))
             await self._listener.start(bound)
@@ -72,6 +78,9 @@ class SenderService:
     async def stop(self) -> None:
         """Answer what was accepted, let attempts end within their bound, give back what was not begun."""
         await asyncio.gather(self._stop_listening(), self._stop_delivering())
+        if self._notifying is not None:
+            self._notifying.cancel()
+            await asyncio.wait({self._notifying})
         if self._resolver is not None:
             await self._resolver.close()
         await self._database.close()
@@ -110,9 +119,18 @@ class SenderService:
             except BadUrl as error:
                 raise ApiError("invalid_webhook_url", f"The URL {error}.", param="url") from None
 
-        if delivering is None:
-            return Sender(self._database, settings, self._sealer, check_url=check_url)
-        return Sender(self._database, settings, self._sealer, check_url=check_url, published=delivering.wake)
+        return Sender(
+            self._database,
+            settings,
+            self._sealer,
+            check_url=check_url,
+            published=nobody if delivering is None else delivering.wake,
+            notify=self._options.notify is not None,
+        )
+
+    def _notifier(self, whom: str) -> Notifier:
+        every = self._options.settings.notify_every
+        return Notifier(self._database, teller_of(whom), every=every, observer=self.observer, meter=self._meter)
 
     def _make_server(self, sender: Sender) -> Server:
         from kirimhook.sender.api import create_app  # an engine alone starts faster without
