@@ -309,6 +309,20 @@ WHERE: dict[str, tuple[str, str, Any, str, str]] = {
         "invalid_field_value",
         "created_after",
     ),
+    "ids beside a type": (
+        "POST",
+        "/webhook_deliveries/bulk_replay",
+        {"subscription_id": NOBODY, "ids": [f"wbd_{'0' * 26}"], "event_type": "contact.created"},
+        "invalid_field_value",
+        "ids",
+    ),
+    "no delivery's id": (
+        "POST",
+        "/webhook_deliveries/bulk_replay",
+        {"subscription_id": NOBODY, "ids": ["x"]},
+        "invalid_field_value",
+        "ids.0",
+    ),
     "no id": (
         "POST",
         "/webhook_deliveries/bulk_replay",

@@ -27,6 +27,7 @@ from kirimhook.contract.events import MAX_TYPE_CHARS, is_type
 from kirimhook.contract.headers import MAX_VALUE_BYTES
 
 MAX_BATCH = 100
+MAX_IDS = 1000
 MAX_PAGE = 100
 DEFAULT_PAGE = 25
 MAX_DESCRIPTION = 1000
@@ -72,7 +73,7 @@ def _type(name: str) -> str:
 
 def _distinct(names: list[str]) -> list[str]:
     if len(set(names)) != len(names):
-        raise ValueError("must not name an event type twice")
+        raise ValueError("must not name one twice")
     return names
 
 
@@ -115,6 +116,11 @@ EventTypes = Annotated[
     Field(min_length=1, max_length=_MAX_TYPES, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_distinct),
 ]
+DeliveryIds = Annotated[
+    list[Annotated[str, StringConstraints(pattern=id_pattern(ids.DELIVERY))]],
+    Field(min_length=1, max_length=MAX_IDS, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
 Description = Annotated[
     str, StringConstraints(pattern=r"^[^\x00]*$", max_length=MAX_DESCRIPTION), Field(description="For people.")
 ]
@@ -126,6 +132,14 @@ def _as_changes(schema: dict[str, Any]) -> None:
         described.pop("default", None)
     schema["if"] = {"required": ["held"]}
     schema["then"] = {"required": ["status"], "properties": {"status": {"const": "active"}}}
+
+
+def _as_choice(schema: dict[str, Any]) -> None:
+    """What goes with what."""
+    schema["if"] = {"required": ["ids"], "properties": {"ids": {"type": "array"}}}
+    schema["then"] = {
+        "properties": {name: {"type": "null"} for name in ("event_type", "created_after", "created_before")}
+    }
 
 
 class Body(BaseModel):
@@ -177,7 +191,9 @@ class NoOptions(Body):
 
 
 class BulkReplayOptions(Body):
-    """Which deliveries to send again, the oldest first."""
+    """Which deliveries to send again, the oldest first. `ids` goes without a type and a window."""
+
+    model_config = ConfigDict(json_schema_extra=_as_choice)
 
     subscription_id: SubscriptionId
     status: Literal["dead", "failed"] = "dead"
@@ -185,6 +201,9 @@ class BulkReplayOptions(Body):
     created_after: Moment | None = None
     created_before: Moment | None = None
     unreplayed: bool = Field(default=False, description="Only those that have not been replayed yet.")
+    ids: DeliveryIds | None = Field(
+        default=None, description="These alone; what is not there, or has another status by now, is left out."
+    )
 
 
 class NewEvent(Body):

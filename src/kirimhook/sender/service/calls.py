@@ -88,7 +88,11 @@ class DeliveryFilter(NamedTuple):
 
 
 class BulkReplayRequest(NamedTuple):
-    """What to replay: `dead` or `failed` deliveries of one subscription, the oldest first."""
+    """What to replay: `dead` or `failed` deliveries of one subscription, the oldest first.
+
+    `ids` names them one by one, without a type or a window; one that is not there, is another subscription's, or has
+    another status by now is left out.
+    """
 
     subscription_id: str
     status: DeliveryStatus = DeliveryStatus.DEAD
@@ -96,6 +100,7 @@ class BulkReplayRequest(NamedTuple):
     created_after: datetime | None = None
     created_before: datetime | None = None
     unreplayed: bool = False
+    ids: Sequence[str] | None = None
 
 
 class Caller(NamedTuple):

@@ -9,6 +9,7 @@ a receiver acks the second of the two as a duplicate.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -105,27 +106,32 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
 
     To go on where `capped` says that there are more: `created_after` = `last_created_at`, or `unreplayed` again and
     again. A call takes all of a millisecond or nothing, so the first way skips none and repeats none; only where one
-    millisecond holds more than `BULK`, it needs the second. Raises ApiError as `replay`.
+    millisecond holds more than `BULK`, it needs the second. With `ids` there is nothing to go on with. Raises ApiError
+    as `replay`, and `invalid_field_value` for `ids` beside a type or a window.
     """
     where = _where(scope, _as_filter(request), None)
     if not ids.is_id(ids.SUBSCRIPTION, request.subscription_id):
         raise _no_subscription()
 
     def search(connection: Connection) -> list[Candidate]:
+        if request.ids is not None:
+            return []
         if holding.subscription(connection, scope.organisation_id, request.subscription_id) is None:
             return []  # said below, behind the answer that the call may have had before
         return replays.candidates(connection, where, BULK + 1)
 
     chosen, last = _cut(found := await scope.read(search))
+    named = [one.id for one in chosen] if request.ids is None else _named(request.ids)
 
     def operation(connection: Connection) -> BulkReplay:
         locks.share(connection, [scope.organisation_id])
         _alive(connection, scope, request.subscription_id)
-        rows = replays.locked(connection, scope.organisation_id, [one.id for one in chosen]) if chosen else []
+        rows = replays.locked(connection, scope.organisation_id, named) if named else []
         rows = [row for row in rows if _is_wanted(row, request)]
         fresh, _ = _replayed(connection, scope, rows) if rows else ([], 0)
         holding.demote(connection, fresh)
-        return BulkReplay(len(rows), len(found) > BULK, moment_or_none(last))
+        until = last if request.ids is None else max([row.created_at for row in rows], default=None)
+        return BulkReplay(len(rows), len(found) > BULK, moment_or_none(until))
 
     receipt = await scope.write(operation)
     scope.context.published()
@@ -141,16 +147,25 @@ def _cut(found: list[Candidate]) -> tuple[list[Candidate], int | None]:
     return (whole, whole[-1].created_at) if whole else (found[:BULK], beyond - 1)
 
 
+def _named(said: Sequence[str]) -> list[str]:
+    if len(said) > BULK:
+        raise ApiError("invalid_field_value", f"one call takes at most {BULK}", param="ids")
+    return [one for one in dict.fromkeys(said) if ids.is_id(ids.DELIVERY, one)]
+
+
 def _is_wanted(row: Row[Any], request: BulkReplayRequest) -> bool:
-    """Whether nobody was faster since it was found."""
-    return row.status == request.status and not (request.unreplayed and row.replayed_by is not None)
+    """Whether nobody was faster since it was found, and what was named is what was meant."""
+    if (row.subscription_id, row.status) != (request.subscription_id, request.status):
+        return False
+    return not (request.unreplayed and row.replayed_by is not None)
 
 
 def _replayed(connection: Connection, scope: Scope, rows: list[Row[Any]]) -> tuple[list[str], int]:
     """Replays of deliveries of one subscription: their ids, and how many are open."""
     context, now = scope.context, scope.context.now()
     subscription = _alive(connection, scope, rows[0].subscription_id)
-    batch = Batch(scope.organisation_id, DeliveryKind.REPLAY, len(context.settings.schedule), now, now)
+    schedule = context.settings.schedule
+    batch = Batch(scope.organisation_id, DeliveryKind.REPLAY, len(schedule), now, now, context.notify)
     fresh = context.new_ids(ids.DELIVERY, now, len(rows))
     make = partial(replays.make, held=subscription.status != "active")
     return fresh, make(connection, batch, rows, fresh, context.settings.held_bound)
@@ -159,6 +174,8 @@ def _replayed(connection: Connection, scope: Scope, rows: list[Row[Any]]) -> tup
 def _as_filter(request: BulkReplayRequest) -> DeliveryFilter:
     if request.status not in {DeliveryStatus.DEAD, DeliveryStatus.FAILED}:
         raise ApiError("invalid_field_value", "what is replayed in bulk is dead or failed", param="status")
+    if request.ids is not None and (request.event_type or request.created_after or request.created_before):
+        raise ApiError("invalid_field_value", "goes without event_type, created_after and created_before", param="ids")
     return DeliveryFilter(
         subscription_id=request.subscription_id,
         status=request.status,

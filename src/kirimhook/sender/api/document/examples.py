@@ -181,7 +181,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "bulk_replay": {
         "guide": {
             "value": {"subscription_id": _SUBSCRIPTION_ID, "status": "dead", "created_after": "2026-05-20T00:00:00Z"}
-        }
+        },
+        "by their ids": {"value": {"subscription_id": _SUBSCRIPTION_ID, "ids": [_DELIVERY_ID], "unreplayed": True}},
     },
 }
 

@@ -57,7 +57,8 @@ async def bulk_replay(call: Admitted, options: BulkReplayOptions) -> Response:
     """Send many dead (or failed) deliveries of one subscription once more, behind its live traffic.
 
     At most 1000 a call, the oldest first: where `capped` is true, go on with `created_after` set to
-    `last_created_at`, and `unreplayed`.
+    `last_created_at`, and `unreplayed`. With `ids`, these and no others: list them first, and each is replayed once,
+    whatever happens meanwhile.
     """
     request = BulkReplayRequest(
         options.subscription_id,
@@ -66,5 +67,6 @@ async def bulk_replay(call: Admitted, options: BulkReplayOptions) -> Response:
         options.created_after,
         options.created_before,
         options.unreplayed,
+        options.ids,
     )
     return call.answer(await call.once(202).bulk_replay(request), 202)
