@@ -53,14 +53,21 @@ CaBundle = Annotated[
 ]
 
 
-def with_api(url: str | None, key: str | None, bundle: Path | None, work: Callable[[Kirim], T]) -> T:
-    """What `work` comes to. Raises `Failure` for what the client cannot be told, and for what the API refuses."""
+def with_api(
+    url: str | None, key: str | None, bundle: Path | None, work: Callable[[Kirim], T], may_be_done: str = ""
+) -> T:
+    """What `work` comes to. Raises `Failure` for what the client cannot be told, and for what the API refuses.
+
+    `may_be_done`: what to say where no answer came to a call that may have been carried out.
+    """
     from kirimhook.client import ApiError, Kirim, UnexpectedAnswer, Unreachable
 
     try:
         with Kirim(**_told(url, key, bundle)) as kirim:
             return work(kirim)
-    except (ApiError, Unreachable, UnexpectedAnswer) as error:
+    except (Unreachable, UnexpectedAnswer) as error:
+        raise failed(error, may_be_done) from error
+    except ApiError as error:
         raise failed(error) from error
 
 
@@ -80,7 +87,7 @@ def with_api_async(
         raise failed(error) from error
 
 
-def failed(error: Exception) -> Failure:
+def failed(error: Exception, may_be_done: str = "") -> Failure:
     """An error of the client as what a command says: the API's own words, and the id to ask its operators about."""
     from kirimhook.client import ApiError
 
@@ -88,7 +95,8 @@ def failed(error: Exception) -> Failure:
     asked = f" [{output.printable(request_id)}]" if request_id else ""
     if isinstance(error, ApiError):
         return Failure(f"refused with {error.status} {_words(error)}{asked}")
-    return Failure(f"the API: {output.printable(str(error))}{asked}")
+    more = f"; {may_be_done}" if may_be_done else ""
+    return Failure(f"{output.printable(str(error))}{asked}{more}")
 
 
 def check_id(given: str, prefix: str) -> str:

@@ -9,7 +9,19 @@ import typer
 from typer.exceptions import TyperException
 
 from kirimhook import __version__
-from kirimhook.cli import doctor, explain, inbox, migrate, serve, trigger, work
+from kirimhook.cli import (
+    deliveries,
+    doctor,
+    explain,
+    inbox,
+    migrate,
+    rotate,
+    secrets,
+    serve,
+    subscriptions,
+    trigger,
+    work,
+)
 from kirimhook.cli.demo import command
 from kirimhook.cli.failure import Exit, Failure
 from kirimhook.cli.sender.app import sender
@@ -29,6 +41,10 @@ commands.add_typer(inbox.inbox, name="inbox")
 commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
 commands.command(epilog=explain.EXAMPLES)(explain.explain)
 commands.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+commands.command(epilog=rotate.EXAMPLES)(rotate.rotate)
+commands.add_typer(subscriptions.subscriptions, name="subscriptions")
+commands.add_typer(secrets.secrets, name="secrets")
+commands.add_typer(deliveries.deliveries, name="deliveries")
 commands.add_typer(sender, name="sender")
 commands.command(epilog=migrate.EXAMPLES)(migrate.migrate)
 commands.command(epilog=command.EXAMPLES)(command.demo)

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -88,6 +89,23 @@ class SecretsFile:
         """Put another file with the same content in its place: shows that it can be done. Raises SecretsFileError."""
         self._change(list, always=True)
 
+    def check(self) -> None:
+        """Show that a secret could be added now: there is room for it, and the file can be written.
+
+        Raises SecretsFileError.
+        """
+        another = Secret("whsec_" + "A" * 64)
+        try:
+            with _alone(self.path.resolve().parent):
+                lines = self._lines(may_be_empty=True)
+                self._check(_content([*lines, _Line(another.reveal(), Entry(another))]))
+                with tempfile.TemporaryFile(dir=self.path.resolve().parent):
+                    pass
+                if lines:
+                    write_atomically(self.path, _content(lines))
+        except OSError as error:
+            raise self._error(f"it cannot be written: {error.strerror or type(error).__name__}") from None
+
     def _change(
         self, change: Callable[[list[_Line]], list[_Line]], *, may_be_empty: bool = False, always: bool = False
     ) -> None:
@@ -96,7 +114,7 @@ class SecretsFile:
                 lines = self._lines(may_be_empty=may_be_empty)
                 changed = change(lines)
                 if always or changed != lines:
-                    content = "".join(f"{line.text}\n" for line in changed).encode()
+                    content = _content(changed)
                     self._check(content)
                     write_atomically(self.path, content)
         except OSError as error:
@@ -141,6 +159,10 @@ def _parsed(text: str) -> Iterator[_Line]:
         else:
             note = _NOTE.fullmatch(entry)
             yield _Line(line, None)
+
+
+def _content(lines: list[_Line]) -> bytes:
+    return "".join(f"{line.text}\n" for line in lines).encode()
 
 
 def _counts(entry: str) -> bool:
