@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from kirimhook.cli.failure import misuse
 
 
-def checked_url(url: str) -> str:
+def checked_url(url: str, option: str = "--url") -> str:
     """Raises `Failure` for what is no http or https URL with a host."""
     try:
         parts = urlsplit(url)
@@ -17,7 +17,7 @@ def checked_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise misuse(f"--url {url!r}: write http://… or https://…")
+        raise misuse(f"{option} {url!r}: write http://… or https://…")
     return url
 
 
