@@ -166,7 +166,9 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "not_notified": LogEvent(
         ERROR, ("notices", "reason"), "The operator could not be told of so many things; it is tried again."
     ),
-    "notices_not_read": LogEvent(WARNING, ("reason",), "What the operator is to be told could not be read."),
+    "notices_not_read": LogEvent(
+        WARNING, ("reason",), "What the operator is to be told cannot be read; told once of an outage."
+    ),
 }
 """Every event that is logged, with its fields. A test holds the source to it."""
 
@@ -198,6 +200,9 @@ METRICS: dict[str, Metric] = {
     "kirimhook_leased_runs": Metric("gauge", "", "control loop", "Runs of events this worker has leased."),
     "kirimhook_handlers_running": Metric("gauge", "", "handlers' loop", "Handlers that run now."),
     "kirimhook_handler_seconds": Metric("histogram", "", "handlers' loop", "How long handlers take."),
+    "kirimhook_notices_total": Metric(
+        "counter", "result", "ack loop", "Parked events that the operator was told of, and could not be."
+    ),
     "kirimhook_sender_requests_total": Metric(
         "counter", "result", "API loop", "Calls of the API: ok, the code of an error, or hung_up."
     ),

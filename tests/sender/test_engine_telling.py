@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import StorageUnavailable
 from kirimhook.sender.engine import Notifier
 from kirimhook.sender.engine.telemetry import Telemetry
-from kirimhook.telling import Command
+from kirimhook.sender.store import notices
+from kirimhook.sender.store.notices import Died
 from kirimhook.testing.endpoint import Endpoint, Respond
 from tests.sender.databases import Databases
 from tests.sender.engines import running, settings_for, stage
@@ -108,14 +110,26 @@ def test_a_secret_that_cannot_be_opened_is_told_once(databases: Databases, lines
 
 
 def test_a_notifier_outlives_an_outage(databases: Databases, lines: Lines, observer: Observer) -> None:
+    """One line for the outage, and what happened is told when it is over."""
+
     async def main() -> None:
         async with databases.opened() as database:
+            heard = asyncio.Event()
+
+            class Ear:
+                async def tell(self, document: Mapping[str, Any]) -> None:
+                    heard.set()
+
+            died = [Died("wbd_1", "wbs_1", "rejected")]
+            await database.write(partial(notices.add_dead, died=died, at=1))
             await database.close()
-            notifier = Notifier(database, Command(("true",)), poll=0.001, observer=observer)
+            notifier = Notifier(database, Ear(), poll=0.001, observer=observer)
             task = asyncio.create_task(notifier.run())
-            await lines.told("notices_not_read", 3)
-            assert not task.done()
+            await lines.told("notices_not_read", 1)
+            await database.open()
+            await heard.wait()
             task.cancel()
             await asyncio.wait({task})
+            assert len(lines.named("notices_not_read")) == 1
 
     asyncio.run(asyncio.wait_for(main(), SOON))

@@ -56,6 +56,8 @@ def serve(  # noqa: PLR0913  # options
     admin_port: given.AdminPort = 9090,
     admin_host: given.AdminHost = "127.0.0.1",
     no_admin: given.NoAdmin = False,
+    notify: given.Notify = None,
+    notify_every: given.NotifyEvery = USUAL.notify_every,
     log_format: given.Format = None,
     log_level: given.Level = LogLevel.INFO,
 ) -> None:
@@ -73,6 +75,7 @@ def serve(  # noqa: PLR0913  # options
         lease=lease,
         drain_timeout=drain,
         dispatch_test_events=test_events,
+        notify_every=notify_every,
     )
     from kirimhook.cli.running import run
     from kirimhook.serving.options import Address, Listen, Options
@@ -89,6 +92,7 @@ def serve(  # noqa: PLR0913  # options
             admin=None if no_admin else Address(admin_host, admin_port),
             processes=workers,
             settings=settings,
+            notify=notify,
         ),
         hooks,
     )

@@ -97,6 +97,19 @@ AdminHost = Annotated[
     str, typer.Option("--admin-host", help="It asks for no password: keep it private.", rich_help_panel=WATCHING)
 ]
 NoAdmin = Annotated[bool, typer.Option("--no-admin", help="No admin port.", rich_help_panel=WATCHING)]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        "--notify",
+        metavar="COMMAND|URL",
+        help="Told of parked events, once, in JSON summaries. Give it to every process.",
+        rich_help_panel=WATCHING,
+    ),
+]
+NotifyEvery = Annotated[
+    float,
+    typer.Option("--notify-every", metavar="SECONDS", help=about("notify_every"), rich_help_panel=WATCHING),
+]
 Format = Annotated[
     LogFormat | None,
     typer.Option(

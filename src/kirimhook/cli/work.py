@@ -45,6 +45,8 @@ def work(  # noqa: PLR0913  # options
         ),
     ] = None,
     admin_host: given.AdminHost = "127.0.0.1",
+    notify: given.Notify = None,
+    notify_every: given.NotifyEvery = USUAL.notify_every,
     log_format: given.Format = None,
     log_level: given.Level = LogLevel.INFO,
 ) -> None:
@@ -59,6 +61,7 @@ def work(  # noqa: PLR0913  # options
         lease=lease,
         drain_timeout=drain,
         dispatch_test_events=test_events,
+        notify_every=notify_every,
     )
     from kirimhook.cli.running import run
     from kirimhook.serving.options import Address, Options
@@ -70,6 +73,7 @@ def work(  # noqa: PLR0913  # options
             inbox_options={"dedupe_days": dedupe_days, "payload_days": payload_days},
             admin=None if admin_port is None else Address(admin_host, admin_port),
             settings=settings,
+            notify=notify,
         ),
         hooks,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kirimhook.serving.limits import Limits
 from kirimhook.settings import ReceiverSettings
+from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +22,15 @@ class ServeError(Exception):
 
 class OptionsError(ServeError):
     """What was asked for makes no sense."""
+
+
+def check_notify(given: str | None) -> None:
+    """Raises `OptionsError` for what is neither a command nor a URL."""
+    try:
+        if given is not None:
+            teller_of(given)
+    except ValueError as error:
+        raise OptionsError(f"--notify: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,10 @@ class Options:
     processes: int = 1
     settings: ReceiverSettings = field(default_factory=ReceiverSettings)
     limits: Limits = field(default_factory=Limits)
+    notify: str | None = None
+    """Who is told of parked events: a command or a URL."""
 
     def __post_init__(self) -> None:
+        check_notify(self.notify)
         if self.processes > 1 and ":memory:" in self.inbox:
             raise OptionsError("an inbox in memory belongs to one process")

@@ -11,11 +11,13 @@ from kirimhook.observe import Meter, Observer
 from kirimhook.receiver.admin.reporter import Reporter, StorageWatch
 from kirimhook.receiver.endpoint import Receiver
 from kirimhook.receiver.secrets import ENVIRONMENT_VARIABLE, Keyring
+from kirimhook.receiver.telling import Notifier
 from kirimhook.receiver.worker import Worker
 from kirimhook.serving.inbox_start import InboxStart
 from kirimhook.serving.listening import Listener
 from kirimhook.serving.options import Listen, Options, OptionsError, ServeError
 from kirimhook.serving.server import Server, make_config
+from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     import socket
@@ -44,6 +46,7 @@ class Service:
         if options.listen is not None:
             self._receiver = self._make_receiver(hooks, options.listen)
             self._listener = Listener(self._make_server(self._receiver, options.listen))
+        self._notifying: asyncio.Task[None] | None = None
         self._reporter = Reporter(self._inbox, self._meter, self.observer, receiver=self._receiver, worker=self._worker)
 
     @property
@@ -58,6 +61,8 @@ class Service:
             await self._receiver.start(opened=True)
         if self._worker is not None:
             self._worker.start()
+        if self._options.notify is not None:
+            self._notifying = asyncio.create_task(self._notifier(self._options.notify).run())
         self._reporter.running = True
         if self._listener is not None and bound is not None:
             await self._listener.start(bound)
@@ -68,6 +73,9 @@ class Service:
         await asyncio.gather(self._stop_listening(), self._stop_working(), self._opening.stop())
         if self._receiver is not None:
             await self._receiver.stop()
+        if self._notifying is not None:
+            self._notifying.cancel()
+            await asyncio.wait({self._notifying})
         await self._inbox.close()
 
     async def refresh(self) -> None:
@@ -97,6 +105,10 @@ class Service:
 
     def _make_worker(self, hooks: Hooks) -> Worker:
         return Worker(self._inbox, hooks, settings=self._options.settings, meter=self._meter, observer=self.observer)
+
+    def _notifier(self, whom: str) -> Notifier:
+        every = self._options.settings.notify_every
+        return Notifier(self._inbox, teller_of(whom), every=every, observer=self.observer, meter=self._meter)
 
     def _make_receiver(self, hooks: Hooks, listen: Listen) -> Receiver:
         keyring = _keyring(self._options, self.observer)

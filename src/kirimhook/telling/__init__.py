@@ -4,10 +4,11 @@
 """
 
 from kirimhook.telling.summary import Kind, Notice, digest, document, merged
-from kirimhook.telling.tellers import LEASE, Command, NotToldError, Teller, Url, again_in, teller_of
+from kirimhook.telling.tellers import LEASE, LONGEST, Command, NotToldError, Teller, Url, again_in, teller_of
 
 __all__ = [
     "LEASE",
+    "LONGEST",
     "Command",
     "Kind",
     "NotToldError",

@@ -46,11 +46,15 @@ class Notifier:
 
     async def run(self) -> None:
         """Until cancelled."""
+        failing = False
         while True:
             try:
                 await self.tell()
+                failing = False
             except Exception as error:  # storage; who delivers and who publishes meet it too
-                self._observer.event("notices_not_read", reason=repr(error))
+                if not failing:
+                    self._observer.event("notices_not_read", reason=repr(error))
+                failing = True
             await asyncio.sleep(self._poll)
 
     async def tell(self) -> int:

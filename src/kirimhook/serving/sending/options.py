@@ -9,9 +9,8 @@ from sqlalchemy.exc import ArgumentError
 
 from kirimhook.sender.database import open_database
 from kirimhook.serving.limits import Limits
-from kirimhook.serving.options import OptionsError
+from kirimhook.serving.options import OptionsError, check_notify
 from kirimhook.settings import SenderSettings
-from kirimhook.telling import teller_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +46,7 @@ class SenderOptions:
         if self.listen is None and not self.engine:
             raise OptionsError("neither an API nor an engine: there is nothing to run")
         _check_database(self.database)
-        _check_notify(self.notify)
+        check_notify(self.notify)
 
 
 def _check_database(url: str) -> None:
@@ -57,11 +56,3 @@ def _check_database(url: str) -> None:
         open_database(url)
     except (ValueError, ArgumentError) as error:
         raise OptionsError(f"--database: {error}") from error
-
-
-def _check_notify(given: str | None) -> None:
-    try:
-        if given is not None:
-            teller_of(given)
-    except ValueError as error:
-        raise OptionsError(f"--notify: {error}") from None
