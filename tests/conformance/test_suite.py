@@ -83,7 +83,37 @@ class TellsAllDuplicatesAlike(SQLiteInbox):
         return [Receipt.DUPLICATE if one is Receipt.DUPLICATE_PARKED else one for one in receipts]
 
 
+class ErasesWhatWaits(SQLiteInbox):
+    """It counts all that it was asked for."""
+
+    async def erase(self, numbers: Sequence[int]) -> int:
+        await super().erase(numbers)
+        return len(set(numbers))
+
+
+class ForgetsTheErased(SQLiteInbox):
+    """What was erased is not known any more."""
+
+    async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
+        states = await super().known(keys)
+        events = {one.event.dedupe_key: one for one in await self.read(0, 100)}
+        return [
+            state if key in events and events[key].event.event_id else None
+            for key, state in zip(keys, states, strict=True)
+        ]
+
+
+class MovesAnyBookmark(SQLiteInbox):
+    """Wherever it was."""
+
+    async def move_bookmark(self, name: str, was: str | None, to: str | None) -> bool:
+        return await super().move_bookmark(name, await self.bookmark(name), to)
+
+
 WRONG = [
+    ErasesWhatWaits,
+    ForgetsTheErased,
+    MovesAnyBookmark,
     HandlesAgain,
     ForgetsAttempts,
     HasNoFence,

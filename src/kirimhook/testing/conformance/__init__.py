@@ -15,11 +15,14 @@ name before importing it, to see what an assertion compared.
 from __future__ import annotations
 
 from kirimhook.testing.conformance.bench import Bench, Storage
+from kirimhook.testing.conformance.bookmarks import Bookmarking
 from kirimhook.testing.conformance.bounds import Bounding
 from kirimhook.testing.conformance.copying import Copying
 from kirimhook.testing.conformance.crowding import Crowding
+from kirimhook.testing.conformance.erasing import Erasing
 from kirimhook.testing.conformance.fencing import Fencing
 from kirimhook.testing.conformance.keeping import Keeping
+from kirimhook.testing.conformance.knowing import Knowing
 from kirimhook.testing.conformance.leasing import Leasing
 from kirimhook.testing.conformance.operating import Operating
 from kirimhook.testing.conformance.putting import Putting
@@ -38,7 +41,10 @@ class InboxConformance(
     Settling,
     Transacting,
     Operating,
+    Knowing,
     Keeping,
+    Erasing,
+    Bookmarking,
     Waiting,
     Copying,
     Bounding,

@@ -4,8 +4,8 @@
         check(lambda: MyStorage(server), settings(max_examples=50, stateful_step_count=40, deadline=None))
 
 States, attempts, reasons and due times of every event; runs in order, at most one holder of a key; counts; what is
-adopted; where handles can share a storage, a second one acts now and then. Needs hypothesis, which prints the steps
-of the shortest history that fails.
+adopted, erased and known; bookmarks; where handles can share a storage, a second one acts now and then. Needs
+hypothesis, which prints the steps of the shortest history that fails.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ delays = st.sampled_from([0, 1, 60, 3_600])
 outcomes = st.sampled_from([Done, Done, Done, Parked, RetryAt, SnoozeUntil, Released, Unhandled, Skipped])
 endings = st.lists(st.tuples(outcomes, delays), min_size=1, max_size=4)
 finished = st.frozensets(st.sampled_from(sorted(FINISHED)), min_size=1)
+places = st.sampled_from([None, None, "", "a", "b"])
 adopted = st.lists(
     st.tuples(st.integers(0, 39), st.sampled_from(list(EventState)), st.sampled_from([None, 0, 60]), st.booleans()),
     min_size=1,
@@ -249,6 +250,24 @@ class Machine(RuleBasedStateMachine):
         left = {stored.number for stored in self.run(self.inbox.read(0, MOST))}
         assert records == len(self.model.events) - len(left)
         self.model.purge(payloads, left)
+
+    @precondition(lambda self: self.model.events)
+    @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        numbers = data.draw(st.lists(st.sampled_from(sorted(self.model.events)), min_size=1, max_size=5))
+        assert self.run(self.inbox.erase(numbers)) == self.model.erase(set(numbers))
+
+    @rule(names=arrivals)
+    def known(self, names: list[int]) -> None:
+        asked = [self.event(f"{name}", KEYS[name % len(KEYS)]).dedupe_key for name in names]
+        known = [self.model.known(f"{name}") for name in names]
+        states = [None if event is None else event.state(self.now) for event in known]
+        assert self.run(self.inbox.known(asked)) == states
+
+    @rule(name=st.sampled_from(["here", "there"]), was=places, to=places)
+    def move_bookmark(self, name: str, was: str | None, to: str | None) -> None:
+        assert self.run(self.inbox.move_bookmark(name, was, to)) == self.model.move_bookmark(name, was, to)
+        assert self.run(self.other.bookmark(name)) == self.model.bookmarks.get(name)
 
     @rule(page=st.integers(1, 30))
     def read(self, page: int) -> None:

@@ -82,6 +82,7 @@ class Event:
     token: int | None = None
     ended: int | None = None
     payload: bool = True
+    erased: bool = False
 
     def state(self, now: int) -> EventState:
         if self.end:
@@ -90,7 +91,8 @@ class Event:
 
     def shown(self, now: int) -> Shown:
         due = None if self.due is None else max(self.due, now)
-        return Shown(self.number, self.name, self.state(now), self.attempts, due, self.ended, self.reason, self.payload)
+        name = "" if self.erased else self.name
+        return Shown(self.number, name, self.state(now), self.attempts, due, self.ended, self.reason, self.payload)
 
     def is_suspect(self) -> bool:
         """Once it is leased again."""
@@ -98,10 +100,13 @@ class Event:
 
 
 class Model:
+    """Events, and bookmarks by name."""
+
     def __init__(self, now: int, can: Capabilities) -> None:
         self.now = now
         self.can = can
         self.events: dict[int, Event] = {}
+        self.bookmarks: dict[str, str] = {}
         self.last = 0
         """The highest number that was ever given."""
 
@@ -160,6 +165,14 @@ class Model:
 
     def due_heads(self) -> list[Event]:
         return [event for event in self.events.values() if event.due is not None and event.due <= self.now]
+
+    def move_bookmark(self, name: str, was: str | None, to: str | None) -> bool:
+        if self.bookmarks.get(name) != was:
+            return False
+        self.bookmarks.pop(name, None)
+        if to is not None:
+            self.bookmarks[name] = to
+        return True
 
     def check_and_take(self, leases: list[Lease], limit: int, until: int) -> None:
         due = self.due_heads()
@@ -243,6 +256,13 @@ class Model:
             self.wake(anew)
         return len(back)
 
+    def erase(self, numbers: set[int]) -> int:
+        """The name stays, as the digest that it is known by; it is shown no more."""
+        found = [event for event in self.events.values() if event.number in numbers and event.end and not event.erased]
+        for event in found:
+            event.erased, event.payload, event.reason = True, False, None
+        return len(found)
+
     def purge(self, payloads: int, left: set[int]) -> None:
         """After a whole purge that removed so many payloads, and left the records of these numbers.
 
@@ -255,11 +275,11 @@ class Model:
         assert gone <= (old - late if self.can.payload_retention else old), "purged too early"
         assert {number for number in old - late if number < lowest} <= gone, "not purged though it was time"
         if self.can.payload_retention:
-            self.erase(payloads, gone)
+            self.purge_payloads(payloads, gone)
         for number in gone:
             del self.events[number]
 
-    def erase(self, payloads: int, gone: set[int]) -> None:
+    def purge_payloads(self, payloads: int, gone: set[int]) -> None:
         """A record takes its payload with it."""
         ended = [event for event in self.events.values() if event.end in ERASABLE and event.payload]
         old = [event for event in ended if (event.ended or 0) < self.now - 7 * DAY]
