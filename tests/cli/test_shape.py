@@ -14,12 +14,18 @@ COMMANDS = ["serve", "work", "trigger", "explain", "doctor", "migrate", "demo"]
 INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge", "copy"]
 SENDER = ["publish", "ledger", "rekey"]
 KEYS = ["create", "list", "revoke"]
-GROUPS = [["inbox"], ["sender", "keys"]]
+SUBSCRIPTIONS = ["list", "show", "create", "update", "enable", "disable", "delete", "test"]
+SECRETS = ["list", "add", "remove"]
+DELIVERIES = ["list", "show", "replay"]
+GROUPS = [["inbox"], ["sender", "keys"], ["subscriptions"], ["secrets"], ["deliveries"]]
 ALL = [
     *([name] for name in [*COMMANDS, "sender"]),
     *(["inbox", name] for name in INBOX),
     *(["sender", name] for name in SENDER),
     *(["sender", "keys", name] for name in KEYS),
+    *(["subscriptions", name] for name in SUBSCRIPTIONS),
+    *(["secrets", name] for name in SECRETS),
+    *(["deliveries", name] for name in DELIVERIES),
 ]
 
 
@@ -43,11 +49,11 @@ def test_exit_codes_are_documented(command: list[str]) -> None:
 
 def test_the_root_lists_every_command_and_its_version() -> None:
     listed = kirimhook("--help").out
-    assert all(f" {name} " in listed for name in [*COMMANDS, "inbox", "sender"])
+    assert all(f" {name} " in listed for name in [*COMMANDS, "sender", *(group[0] for group in GROUPS)])
     assert kirimhook("--version").out == f"kirimhook {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], *GROUPS], ids=["root", "inbox", "keys"])
+@pytest.mark.parametrize("command", [[], *GROUPS], ids=lambda command: "-".join(command) or "root")
 def test_no_arguments_at_all_show_the_help(command: list[str]) -> None:
     ran = kirimhook(*command)
     assert ran.code == 2
@@ -58,7 +64,7 @@ def test_no_arguments_at_all_show_the_help(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["frobnicate"], "No such command 'frobnicate' (see kirimhook --help)"),
+        (["xyzzy"], "No such command 'xyzzy' (see kirimhook --help)"),
         (["serve"], "Missing argument 'HOOKS' (see kirimhook serve --help)"),
         (["inbox", "show", "x"], "(see kirimhook inbox show --help)"),
         (["inbox", "list", "--state", "lost"], "'--state'"),
@@ -95,7 +101,7 @@ def test_help_does_not_load_the_server() -> None:
     program = (
         "import sys, kirimhook.cli; sys.argv = ['kirimhook', '--help']\n"
         "try:\n    kirimhook.cli.main()\nexcept SystemExit:\n    pass\n"
-        "heavy = ('uvicorn', 'aiohttp', 'prometheus_client', 'sqlalchemy', 'fastapi')\n"
+        "heavy = ('uvicorn', 'aiohttp', 'httpx', 'prometheus_client', 'sqlalchemy', 'fastapi')\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -29,7 +29,6 @@ subscriptions = typer.Typer(
     epilog="Exit codes: 0 done, 1 the API refused it or did not answer, 2 the command line makes no sense.",
 )
 
-subscriptions.command("test", epilog=subscription_tried.EXAMPLES)(subscription_tried.send_test)
 
 SubscriptionId = Annotated[str, typer.Argument(help="Its id, as `subscriptions list` shows it.", metavar="wbs_…")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -212,6 +211,9 @@ def delete(
         output.document({"id": wanted, "deleted": True})
     else:
         output.text(f"{wanted} is deleted")
+
+
+subscriptions.command("test", epilog=subscription_tried.EXAMPLES)(subscription_tried.send_test)
 
 
 def _delete(kirim: Kirim, subscription: str, yes: bool) -> None:

@@ -47,7 +47,7 @@ def demo(
     from kirimhook.cli.demo.screen import Screen
     from kirimhook.cli.demo.stage import Stage
     from kirimhook.cli.demo.stores import STORES
-    from kirimhook.contract.errors import ApiError
+    from kirimhook.client import ApiError, UnexpectedAnswer, Unreachable
     from kirimhook.receiver.inbox import InboxUnavailable
     from kirimhook.testing.served import ServeFailed
 
@@ -61,7 +61,7 @@ def demo(
             screen.account(balance)
             if console.is_terminal and sys.stdin.isatty():
                 screen.stay(stage)
-        except (ServeFailed, ApiError, InboxUnavailable, TimeoutError) as error:
+        except (ServeFailed, ApiError, Unreachable, UnexpectedAnswer, InboxUnavailable, TimeoutError) as error:
             raise Failure(f"the demo broke off: {str(error) or 'it took too long'}") from error
         finally:
             stage.stop()

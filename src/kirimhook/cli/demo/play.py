@@ -7,7 +7,6 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 from kirimhook.backends import open_inbox
 from kirimhook.cli.demo.account import Balance, Handled, balance, completed
@@ -16,6 +15,7 @@ from kirimhook.cli.demo.platform import Platform
 from kirimhook.cli.demo.screen import Screen
 from kirimhook.cli.demo.stage import LEASE, SCHEDULE, Stage
 from kirimhook.cli.demo.traffic import Traffic
+from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.contract.samples import Sample
 from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import EventState
@@ -31,7 +31,10 @@ LOOK = 0.2
 
 
 async def play(stage: Stage, screen: Screen) -> Balance:
-    """Raises `Failure`, ServeFailed, TimeoutError, ApiError, InboxUnavailable. All processes are left running."""
+    """All processes are left running.
+
+    Raises `Failure`, ServeFailed, TimeoutError, InboxUnavailable, and what the client raises.
+    """
     screen.step(f"the inbox is {stage.store.about}")
     await asyncio.to_thread(stage.store.start)
     screen.step("starting the sender: its API, its engine, a database; making an API key")
@@ -97,12 +100,12 @@ async def _outage(stage: Stage, platform: Platform, subscription: str, traffic: 
     await platform.publish(missed, screen.published)
 
     async def disabled() -> bool:
-        return bool((await platform.subscription(subscription))["status"] == "disabled")
+        return (await platform.subscription(subscription)).status is SubscriptionStatus.DISABLED
 
     await _until(disabled)
     await screen.deliveries(platform)
-    found: dict[str, Any] = await platform.subscription(subscription)
-    screen.step(f"too many in a row are dead: the subscription is disabled ({found['disabled_reason']}), the rest held")
+    found = await platform.subscription(subscription)
+    screen.step(f"too many in a row are dead: the subscription is disabled ({found.disabled_reason}), the rest held")
 
 
 async def _recovery(stage: Stage, platform: Platform, subscription: str, screen: Screen) -> None:

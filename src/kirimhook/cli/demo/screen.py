@@ -8,9 +8,8 @@ import shlex
 import sys
 import threading
 from collections import deque
-from typing import Any, Self
+from typing import Self
 
-import aiohttp
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -19,7 +18,8 @@ from rich.text import Text
 from kirimhook.cli.demo.account import Balance
 from kirimhook.cli.demo.platform import Platform
 from kirimhook.cli.demo.stage import Stage
-from kirimhook.contract.errors import ApiError
+from kirimhook.client import ApiError, UnexpectedAnswer, Unreachable
+from kirimhook.contract.resources import Delivery
 
 SHOWN = 6
 """Lines of what the handlers print, and deliveries."""
@@ -36,7 +36,7 @@ class Screen:
         self._printed: deque[str] = deque(maxlen=SHOWN)
         self._handled = 0
         self._published = 0
-        self._newest: list[dict[str, Any]] = []
+        self._newest: tuple[Delivery, ...] = ()
         self._step = ""
         self._echo = False
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
@@ -67,7 +67,7 @@ class Screen:
     async def watch(self, platform: Platform) -> None:
         """Keep the newest deliveries in sight, until cancelled."""
         while self._console.is_terminal:
-            with contextlib.suppress(ApiError, aiohttp.ClientError):
+            with contextlib.suppress(ApiError, Unreachable, UnexpectedAnswer):
                 self._newest = await platform.deliveries(SHOWN)
             await asyncio.sleep(0.4)
 
@@ -98,7 +98,7 @@ class Screen:
             Text(f"""
   export KIRIM_API_URL={stage.api} KIRIM_KEY={stage.key}
   {sys.argv[0]} sender publish --sample message.received.text
-  curl "$KIRIM_API_URL/v1/webhook_deliveries?status=dead" -H "Authorization: Bearer $KIRIM_KEY"
+  {sys.argv[0]} deliveries list --status dead
   {sys.argv[0]} sender ledger --database {stage.database}
   {sys.argv[0]} inbox list --inbox {shlex.quote(stage.store.url)}
   curl {stage.admin_url}/status
@@ -110,13 +110,13 @@ class Screen:
             threading.Event().wait()
 
 
-def _deliveries(newest: list[dict[str, Any]]) -> Table:
+def _deliveries(newest: tuple[Delivery, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
     for delivery in newest:
-        came = delivery["response_status"] or delivery["last_error"] or ""
-        number = f"attempt {delivery['attempt_count']}" if delivery["attempt_count"] else ""
-        values = (delivery["event_type"], delivery["kind"], delivery["status"], number, came)
-        table.add_row("  →", *map(_short, values), style=STYLES.get(delivery["status"], ""))
+        came = delivery.response_status or delivery.last_error or ""
+        number = f"attempt {delivery.attempt_count}" if delivery.attempt_count else ""
+        values = (delivery.event_type, delivery.kind, delivery.status, number, came)
+        table.add_row("  →", *map(_short, values), style=STYLES[delivery.status])
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -11,14 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kirimhook.cli import output
+from kirimhook.cli.api_given import ApiKey, CaBundle, with_api
 from kirimhook.cli.failure import misuse
-from kirimhook.contract import events, headers, samples
+from kirimhook.client.account import KEY_VARIABLE, URL_VARIABLE
+from kirimhook.contract import events, samples
 
 if TYPE_CHECKING:
-    from kirimhook.cli.sender.api import Posted
+    from collections.abc import Callable
 
-URL_VARIABLE = "KIRIM_API_URL"
-KEY_VARIABLE = "KIRIM_KEY"
+    from kirimhook.client import Kirim
+    from kirimhook.contract.resources import EventReceipt
+
+    Publish = Callable[[Kirim], EventReceipt]
+
 USUAL_URL = "http://127.0.0.1:8090"
 EXAMPLES = """Examples:
 
@@ -46,14 +50,9 @@ def publish(  # noqa: PLR0913  # options
         str | None,
         typer.Option("--id", help="Its id: the same one twice is one event. Without it: a new one."),
     ] = None,
-    url: Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Where the API is.")] = USUAL_URL,
-    key: Annotated[
-        str | None,
-        typer.Option("--key", envvar=KEY_VARIABLE, show_envvar=True, help="An API key; safer in the environment."),
-    ] = None,
-    ca_bundle: Annotated[
-        Path | None, typer.Option("--ca-bundle", help="Trust the authorities of this file (PEM) only.")
-    ] = None,
+    url: Annotated[str, typer.Option("--url", "--api-url", envvar=URL_VARIABLE, help="Where the API is.")] = USUAL_URL,
+    key: ApiKey = None,
+    ca_bundle: CaBundle = None,
     as_document: Annotated[bool, typer.Option("--json", help="The receipt as JSON.")] = False,
 ) -> None:
     """Publish one event: it is stored, and delivered to every subscription that wants its type."""
@@ -63,22 +62,18 @@ def publish(  # noqa: PLR0913  # options
         raise misuse(
             f"no API key: give --key, or set {KEY_VARIABLE}; kirimhook sender keys create --org NAME makes one"
         )
-    from kirimhook.cli.sender.api import Api
-
-    posted = (
+    publishing = (
         _of_sample(sample, event_type, event_id) if sample is not None else _of_data(event_type, data or "", event_id)
     )
-    receipt = asyncio.run(Api(url, key, ca_bundle).publish(posted))
+    receipt = with_api(url, key, ca_bundle, publishing)
     if as_document:
-        output.document(receipt)
+        output.document(receipt.to_json())
     else:
-        known = ", known before" if receipt["duplicate"] else ""
-        output.text(f"{receipt['id']}: {receipt['deliveries']} deliveries{known}")
+        known = ", known before" if receipt.duplicate else ""
+        output.text(f"{receipt.id}: {receipt.deliveries} deliveries{known}")
 
 
-def _of_data(event_type: str | None, given: str, event_id: str | None) -> Posted:
-    from kirimhook.cli.sender.api import Posted
-
+def _of_data(event_type: str | None, given: str, event_id: str | None) -> Publish:
     if event_type is None:
         raise misuse("--data needs the event's type: kirimhook sender publish TYPE --data …")
     try:
@@ -87,7 +82,7 @@ def _of_data(event_type: str | None, given: str, event_id: str | None) -> Posted
         raise misuse(f"--data is no JSON: {error}") from None
     if not isinstance(data, dict):
         raise misuse("--data: a JSON object, {…}")
-    return Posted.envelope({"type": event_type, "data": data, **({"id": event_id} if event_id else {})})
+    return lambda kirim: kirim.events.publish(type=event_type, data=data, id=event_id or None)
 
 
 def _read(given: str) -> bytes:
@@ -101,9 +96,8 @@ def _read(given: str) -> bytes:
         raise misuse(f"--data {given}: {error.strerror}") from None
 
 
-def _of_sample(name: str, event_type: str | None, event_id: str | None) -> Posted:
+def _of_sample(name: str, event_type: str | None, event_id: str | None) -> Publish:
     from kirimhook.cli.posting import another
-    from kirimhook.cli.sender.api import Posted
 
     try:
         sample = another(samples.load(name), event_id)
@@ -112,9 +106,8 @@ def _of_sample(name: str, event_type: str | None, event_id: str | None) -> Poste
     if event_type not in {None, sample.type}:
         raise misuse(f"--sample {name} is of the type {sample.type}: leave TYPE out")
     if sample.source == events.META:
-        return Posted.as_it_is(
-            sample.body,
-            {headers.SOURCE: sample.source, headers.EVENT: sample.type, headers.EVENT_ID: sample.event_id},
+        return lambda kirim: kirim.events.publish_raw(
+            sample.body, source=sample.source, type=sample.type, event_id=sample.event_id
         )
-    body: dict[str, Any] = json.loads(sample.body)
-    return Posted.envelope({"type": sample.type, "data": body["data"], "id": sample.event_id})
+    data: dict[str, Any] = json.loads(sample.body)["data"]
+    return lambda kirim: kirim.events.publish(type=sample.type, data=data, id=sample.event_id)
