@@ -1,4 +1,4 @@
-"""The identity of a dead letter is the receiver's own dedupe key, where the list tells enough for it; else it is open."""
+"""The identity of a dead letter is the receiver's own dedupe key, where the list tells enough for it; else open."""
 
 from __future__ import annotations
 

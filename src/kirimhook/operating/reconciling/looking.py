@@ -1,0 +1,142 @@
+"""A look: walks over the dead letters of a subscription, asks the inbox, and judges each. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kirimhook.client.clients import AsyncKirim
+from kirimhook.client.errors import NotFound, Refused, UnexpectedAnswer
+from kirimhook.contract.resources import Delivery
+from kirimhook.operating.reconciling.letters import Letter, letter
+from kirimhook.operating.reconciling.memory import Memory
+from kirimhook.operating.reconciling.plan import Judged, Plan
+from kirimhook.operating.reconciling.verdicts import TO_REPLAY, Facts, Rules, Verdict, judge
+from kirimhook.receiver.inbox import Inbox
+from kirimhook.receiver.model import EventState
+
+LINKS = 50
+"""Replays of replays that are followed back to the first delivery of an event; beyond, its age cannot be told."""
+_LIST = "/v1/webhook_deliveries"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose dead letters, and what they are compared with."""
+
+    client: AsyncKirim
+    inbox: Inbox
+    memory: Memory
+    subscription_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which letters: created after, and before, these moments. None: no bound."""
+
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+async def look(
+    place: Place, window: Window, rules: Rules, now: float, progress: Callable[[Plan], None] = lambda _: None
+) -> Plan:
+    """What the dead letters come to at `now` (unix seconds). Calls `progress` after each page.
+
+    Raises what the client raises, `InboxUnavailable`, sqlite3.Error.
+    """
+    looking = _Looking(place, rules, int(now * 1000))
+    async for page in _pages(place, window):
+        await looking.judge(page)
+        progress(looking.plan)
+    return looking.plan
+
+
+async def _pages(place: Place, window: Window) -> AsyncIterator[Sequence[Delivery]]:
+    deliveries = place.client.webhook_deliveries.list(
+        subscription_id=place.subscription_id,
+        status="dead",
+        unreplayed=True if await _knows_unreplayed(place.client) else None,
+        created_after=window.after,
+        created_before=window.before,
+    )
+    async for page in deliveries.pages():
+        yield page.items
+
+
+async def _knows_unreplayed(client: AsyncKirim) -> bool:
+    """Whether the API's own document has that filter. Where there is no document, it is not asked for."""
+    try:
+        document: dict[str, Any] = await client.document()
+        parameters = document["paths"][_LIST]["get"]["parameters"]
+        return any(parameter.get("name") == "unreplayed" for parameter in parameters)
+    except (NotFound, UnexpectedAnswer, KeyError, TypeError, AttributeError):
+        return False
+    except Refused as error:
+        if error.status in {401, 403, 405}:  # a document that this key may not see; the list will say so, if it matters
+            return False
+        raise
+
+
+class _Looking:
+    def __init__(self, place: Place, rules: Rules, now: int) -> None:
+        self.plan = Plan()
+        self._place = place
+        self._rules = rules
+        self._now = now
+        self._seen: set[bytes] = set()
+        """Keys of the letters so far: the newest letter of an event speaks for the others."""
+
+    async def judge(self, deliveries: Sequence[Delivery]) -> None:
+        """One page of the list, which is newest first."""
+        letters = [letter(delivery) for delivery in deliveries if delivery.status == "dead"]
+        states = await self._states([one.key for one in letters if one.key])
+        memory = self._place.memory
+        rounds = memory.rounds({one.subject for one in letters})
+        ours = memory.replayed([one.id for one in letters if not one.tells_replays])
+        for one in letters:
+            facts = Facts(
+                is_test=one.is_test,
+                is_replayed=one.is_replayed or one.id in ours or one.key in self._seen,
+                was_discarded=one.was_discarded,
+                is_told=one.key is not None,
+                state=states.get(one.key) if one.key else None,
+                rounds=rounds.get(one.subject, 0),
+            )
+            if one.key and not one.is_test:
+                self._seen.add(one.key)
+            await self._add(one, facts)
+
+    async def _states(self, keys: Sequence[bytes]) -> dict[bytes, EventState | None]:
+        return dict(zip(keys, await self._place.inbox.known(keys), strict=True)) if keys else {}
+
+    async def _add(self, one: Letter, facts: Facts) -> None:
+        """Its age is asked for where it matters: it may take calls."""
+        verdict, born = judge(facts, self._rules), None
+        if verdict in TO_REPLAY or verdict is Verdict.GIVEN_UP:
+            born = await self._born(one)
+            age = None if born is None else (self._now - born) / 1000
+            verdict = judge(facts._replace(age=age), self._rules)
+        self.plan.add(Judged(one, verdict, facts.rounds), born)
+
+    async def _born(self, one: Letter) -> int | None:
+        """When its event was first delivered, in ms; None: it cannot be told."""
+        at, parent = one.created_at, one.replayed_from
+        memory = self._place.memory
+        if not one.tells_replays:
+            first = memory.first(one.subject)
+            return at if first is None else min(first, at)
+        for _ in range(LINKS):
+            if parent is None:
+                return at
+            known = memory.born(parent)
+            if known is not None:
+                return known
+            try:
+                delivery = await self._place.client.webhook_deliveries.get(parent)
+            except NotFound:  # purged: older than the provider keeps anything
+                return None
+            at, parent = int(delivery.created_at.timestamp() * 1000), delivery.replayed_from
+        return None
