@@ -11,7 +11,7 @@ class Verdict(StrEnum):
 
     PASSED = "passed"
     WARNED = "warned"
-    """Not as the contract has it, or soon not: no delivery is lost and nothing forged is let in by it today."""
+    """Not as the contract has it, or soon not, yet nothing is lost or let in by it today; or it cannot be told."""
     FAILED = "failed"
     NOT_RUN = "not_run"
     """It was asked for and could not be done."""

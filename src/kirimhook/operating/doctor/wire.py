@@ -172,6 +172,8 @@ def describe(error: Exception) -> str:
             return f"TLS: {(error.reason or 'failed').lower().replace('_', ' ')}"
         case TimeoutError():
             return "timed out"
+        case ConnectionError() if error.strerror is None:
+            return "the connection was closed"
         case OSError():
             return (error.strerror or type(error).__name__).lower()
     return type(error).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kirimhook.operating.doctor.check import Check
 from kirimhook.operating.doctor.checks.judging import accepted, refused, told
-from kirimhook.operating.doctor.finding import Finding, failed, not_run, passed, warned
+from kirimhook.operating.doctor.finding import Finding, failed, passed, warned
 
 if TYPE_CHECKING:
     from kirimhook.operating.doctor.visit import Visit
@@ -48,7 +48,9 @@ async def _statuses(visit: Visit) -> Finding:
     if refusals:
         return failed(f"a new status is answered {refusals[0]}")
     if _same(fresh, duplicate):
-        return not_run(f"it answers new and old alike ({told(fresh)}): look whether all three are stored")
+        return warned(
+            f"it answers new and old alike ({told(fresh)}): look whether all three of {sent.event_id} are stored"
+        )
     if names:
         return failed(f"{' and '.join(names)} of a message are answered as duplicates of its sent: {told(duplicate)}")
     return passed(f"new: {told(fresh)}; again: {told(duplicate)}; the other two: new")

@@ -13,6 +13,7 @@ from kirimhook.operating.doctor.wire import NoAnswer, Request
 
 if TYPE_CHECKING:
     from kirimhook.operating.doctor.visit import Visit
+    from kirimhook.operating.doctor.wire import Connection
 
 
 async def _get(visit: Visit) -> Finding:
@@ -35,17 +36,23 @@ async def _keep_alive(visit: Visit) -> Finding:
 
 async def _at_once(visit: Visit) -> Finding:
     count = visit.bounds.at_once
-    answers = Counter(await asyncio.gather(*(_answered(visit) for _ in range(count))))
+    connections: list[Connection] = []
+    try:
+        for _ in range(count):
+            connections.append(await visit.connected())  # noqa: PERF401  # those open are closed if the next fails
+        answers = Counter(await asyncio.gather(*(_answered(visit, connection) for connection in connections)))
+    finally:
+        await asyncio.gather(*(connection.close() for connection in connections))
     succeeded = answers.pop("", 0)
     if answers:
         return failed(f"{succeeded} of {count}; {', '.join(f'{times} x {what}' for what, times in answers.items())}")
     return passed(f"{succeeded} of {count}")
 
 
-async def _answered(visit: Visit) -> str:
+async def _answered(visit: Visit, connection: Connection) -> str:
     """What was answered, where that is not 2xx."""
     try:
-        answer = await visit.ask(visit.letters.signed(visit.letters.event()))
+        answer = await visit.ask_over(connection, visit.letters.signed(visit.letters.event()))
     except NoAnswer as error:
         return str(error)
     return "" if answer.is_success else told(answer)
@@ -73,7 +80,7 @@ ROWS = (
     ),
     Check(
         id="at_once",
-        tries="Delivers 16 test events at once.",
+        tries="Delivers 16 test events at once, over as many connections.",
         right="2xx to each.",
         section="4 [seed]",
         cost="At every busy moment deliveries fail and come again later, out of order; 20 in a row disable the "

@@ -12,6 +12,7 @@ from kirimhook.operating.doctor.wire import NoAnswer
 if TYPE_CHECKING:
     from kirimhook.contract.samples import Sample
     from kirimhook.operating.doctor.visit import Visit
+    from kirimhook.operating.doctor.wire import Answer
 
 _FAR = 600
 """Seconds: twice what a signature's time may be off."""
@@ -88,11 +89,21 @@ async def _two_headers(visit: Visit) -> Finding:
 
 
 async def _two_v1(visit: Visit) -> Finding:
+    unknown_first = await _with_another(visit, first=True)
+    unknown_last = await _with_another(visit, first=False)
+    if unknown_first.is_success != unknown_last.is_success:
+        which, answer = ("last", unknown_first) if unknown_last.is_success else ("first", unknown_last)
+        return failed(f"{told(answer)} where the v1 that matches is the {which} of the two")
+    return accepted(unknown_first)
+
+
+async def _with_another(visit: Visit, *, first: bool) -> Answer:
+    """A v1 of a secret that it does not know, in front of the right one or behind it."""
     letters = visit.letters
     event = letters.event()
     stamp, _, mac = letters.signature(event.body).partition(b",")
     other = letters.signature(event.body, secret=letters.forger).partition(b",")[2]
-    return accepted(await visit.ask(letters.delivery(event, b",".join((stamp, other, mac)))))
+    return await visit.ask(letters.delivery(event, b",".join((stamp, other, mac) if first else (stamp, mac, other))))
 
 
 async def _unknown_scheme(visit: Visit) -> Finding:
@@ -190,7 +201,7 @@ ROWS = (
     ),
     Check(
         id="two_v1",
-        tries="Signs with two secrets, the first of which it does not know.",
+        tries="Signs with two secrets, one of which it does not know: once the first, once the last.",
         right="2xx: one v1 that matches is enough.",
         section="1, 7 [docs]",
         cost="From the first minute of a rotation every delivery is dead at once.",
