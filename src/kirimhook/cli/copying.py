@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kirimhook.backends import kind_of, shown
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.cli.failure import Failure, misuse
-from kirimhook.cli.inbox_opened import existing, unusable
-from kirimhook.receiver.inbox import Filter, Inbox, InboxUnavailable
+from kirimhook.cli.inbox_opened import opened, unusable
+from kirimhook.receiver.inbox import Filter, InboxUnavailable
 from kirimhook.receiver.model import EventState, StoredEvent
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def copy(source: str, target: str, course: Course, progress: Callable[[Course], 
 
 
 async def _copy(source: str, target: str, course: Course, progress: Callable[[Course], None]) -> None:
-    async with _opened(source) as one, _opened(target) as other:
+    async with opened(source) as one, opened(target) as other:
         about = _Asked(source, course)
         stats = await about(one.stats())
         course.paused, course.running = stats.paused, stats.counts.get(EventState.RUNNING, 0)
@@ -116,19 +115,6 @@ class _Asked:
 
 def go_on(course: Course) -> str:
     return f"{course.read} events are over there: go on with --after {course.after}"
-
-
-@contextlib.asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Inbox]:
-    inbox = existing(url)
-    try:
-        try:
-            await inbox.open()
-        except InboxUnavailable as error:
-            raise unusable(url, error) from error
-        yield inbox
-    finally:
-        await inbox.close()
 
 
 def _place(url: str) -> tuple[str, ...]:

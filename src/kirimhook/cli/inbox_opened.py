@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -55,6 +56,20 @@ def existing(url: str, **options: Any) -> Inbox:
     if settings is not None and not Path(settings.path).is_file():
         raise Failure(f"there is no inbox {settings.path}: name it with --inbox, or {VARIABLE}")
     return inbox
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Inbox]:
+    """An inbox that exists, opened, and closed in the end. Raises `Failure`."""
+    inbox = existing(url)
+    try:
+        try:
+            await inbox.open()
+        except InboxUnavailable as error:
+            raise unusable(url, error) from error
+        yield inbox
+    finally:
+        await inbox.close()
 
 
 async def _within(inbox: Inbox, work: Callable[[Inbox], Awaitable[T]]) -> T:
