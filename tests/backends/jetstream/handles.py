@@ -42,9 +42,9 @@ class DyingLink(Link):
         self._count()
         return await super().publish(subject, payload, expected=expected, over=over)
 
-    async def delete(self, stream: str, sequence: int) -> bool:
+    async def delete(self, stream: str, sequence: int, *, overwrite: bool = False) -> bool:
         self._count()
-        return await super().delete(stream, sequence)
+        return await super().delete(stream, sequence, overwrite=overwrite)
 
     async def purge(self, stream: str, subject: str, below: int) -> int:
         self._count()

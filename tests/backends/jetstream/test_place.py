@@ -52,8 +52,8 @@ def test_anything_else_is_not_an_event(payload: bytes) -> None:
 
 
 def test_an_event_of_a_newer_version_is_not_guessed_at() -> None:
-    newer = b"[2" + encode(event("a"), 0, "c")[2:]
-    with pytest.raises(ValueError, match="version 2"):
+    newer = b"[3" + encode(event("a"), 0, "c")[2:]
+    with pytest.raises(ValueError, match="version 3"):
         decode(newer)
 
 

@@ -103,6 +103,30 @@ def test_streams_of_a_newer_kirimhook_are_left_alone(node: NatsCluster) -> None:
     asyncio.run(play())
 
 
+def test_streams_of_the_version_before_are_brought_up_to_date(node: NatsCluster) -> None:
+    """It had no place for bookmarks. What is in them stays."""
+
+    async def play() -> None:
+        name = fresh_name()
+        names = Names(name)
+        async with linked(node.url(name, partitions=3)) as link:
+            await link.publish(names.event(1, b"k"), b"an event")
+            for stream in (names.events, names.journal, names.aside):
+                metadata = (await link.info(stream))["config"]["metadata"]
+                older = {"subjects": [names.all_aside()]} if stream == names.aside else {}
+                await change(link, stream, metadata={**metadata, SCHEMA_KEY: "1"}, **older)
+            assert (await reason_of(link, name))[0] == "not_migrated"
+            assert len(await migrate(node.url(name))) == 4
+            assert await migrate(node.url(name)) == []
+            assert (await check(link, names)).partitions == 3
+            assert await link.publish(names.bookmark("told"), b"a", expected=0) == 1
+            assert [one.payload for one in await link.read(names.events, names.all_events(), 1, 9, 999)] == [
+                b"an event"
+            ]
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize("subjects", ["{name}.ev.*.*", "elsewhere.{name}"])
 def test_streams_of_others_are_left_alone(node: NatsCluster, subjects: str) -> None:
     """One with our name, and one with our subjects."""

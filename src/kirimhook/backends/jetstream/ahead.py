@@ -105,7 +105,7 @@ class Ahead:
         self._read_to = number = message.sequence
         stored = understood(decode, message.payload)
         event = stored.event
-        self.fresh.append(Fresh(number, lane_of(event.ordering_key), stored.at, stored.adopted))
+        self.fresh.append(Fresh(number, lane_of(event.ordering_key), stored.at, stored.adopted, stored.tombstone))
         if stored.adopted is None or stored.adopted.has_payload:
             self._keep(number, event)
 

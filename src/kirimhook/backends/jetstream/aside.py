@@ -8,6 +8,7 @@ stopped in between and goes on much later spoils nothing. An event that was put 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 
@@ -83,6 +84,22 @@ class AsideStream:
                 number = number_in(message.subject)
                 found[number] = decode(number, message.payload)
         return found
+
+    async def wipe(self, partition: int, number: int, as_of: int) -> None:
+        """Overwrite what is there, and leave a message that says nothing: whoever was stopped before he wrote what he
+        knew spoils nothing. Raises `InboxUnavailable`."""
+        subject, nothing = self._names.aside_of(partition, number), encode(Aside(as_of, None))
+        while True:
+            there = await self._link.last(self._names.aside, subject)
+            expected = there.sequence if there is not None else 0
+            if there is not None and (note := decode(number, there.payload)).ended is not None:
+                await self._link.delete(self._names.aside, there.sequence, overwrite=True)
+                expected = 0
+            elif there is not None and note.as_of >= as_of:
+                return
+            with contextlib.suppress(WrongLast):
+                await self._link.publish(subject, nothing, expected=expected)
+                return
 
     async def remove(self, partition: int, numbers: Iterable[int]) -> None:
         """Those of events that are no more. Raises `InboxUnavailable`."""

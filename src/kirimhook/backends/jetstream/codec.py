@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from kirimhook.receiver.model import EventState, InboundEvent
 
 VERSION = 1
+OF_TOMBSTONES = 2
+"""The version of a tombstone: who does not know tombstones stops there, and takes none for an event."""
 _TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -26,6 +28,15 @@ class Adopted(NamedTuple):
     has_payload: bool
 
 
+class Tombstone(NamedTuple):
+    """A message that stands in the place of an erased event. It is of no use until the journal says so."""
+
+    number: int
+    """That of the event, which it keeps."""
+    since: int
+    """The last record of the partition that was known when the event was found finished."""
+
+
 class Stored(NamedTuple):
     """What a message says."""
 
@@ -35,13 +46,17 @@ class Stored(NamedTuple):
     claim: str
     """Names the one attempt to store it that succeeded: who is unsure finds out that way whether it was theirs."""
     adopted: Adopted | None
+    tombstone: Tombstone | None = None
+    """Not without `adopted`, which says how the event stood."""
 
 
-def encode(event: InboundEvent, at: int, claim: str, adopted: Adopted | None = None) -> bytes:
+def encode(
+    event: InboundEvent, at: int, claim: str, adopted: Adopted | None = None, tombstone: Tombstone | None = None
+) -> bytes:
     """The payload of a message."""
-    line: list[Any] = [VERSION, at, claim, event.dedupe_key.hex(), *event[1:-1]]
-    if adopted is not None:
-        line.append(adopted)
+    version = VERSION if tombstone is None else OF_TOMBSTONES
+    line: list[Any] = [version, at, claim, event.dedupe_key.hex(), *event[1:-1]]
+    line += [said for said in (adopted, tombstone) if said is not None]
     return _TO_JSON(line).encode() + b"\n" + event.body
 
 
@@ -50,11 +65,12 @@ def decode(payload: bytes) -> Stored:
     end = payload.find(b"\n")
     try:
         version, at, claim, key, *rest = json.loads(payload[:end])
-        fields, adopted = rest[:8], rest[8:]
-        if version != VERSION:
-            raise ValueError(f"version {version}, this kirimhook knows {VERSION}")
+        fields, adopted, tombstone = rest[:8], rest[8:9], rest[9:]
+        if version not in (VERSION, OF_TOMBSTONES):
+            raise ValueError(f"version {version}, this kirimhook knows {OF_TOMBSTONES}")
         event = InboundEvent._make((bytes.fromhex(key), *fields, payload[end + 1 :]))
-        return Stored(event, at, claim, _adopted(*adopted[0]) if adopted else None)
+        stood = _adopted(*adopted[0]) if adopted else None
+        return Stored(event, at, claim, stood, Tombstone(*tombstone[0]) if tombstone else None)
     except (ValueError, TypeError) as error:
         raise ValueError(f"not an event of this inbox: {error}") from error
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from kirimhook.backends.jetstream.ahead import Ahead
@@ -29,6 +29,8 @@ T = TypeVar("T")
 Decide = Callable[[Batch], T]
 AGAIN = 0.02
 """Seconds before a record is sent again."""
+WIPES = 5
+"""Attempts to wipe a journal."""
 DOUBTS = 16
 """Records of unknown outcome that are looked out for."""
 
@@ -245,6 +247,18 @@ class Desk:
         finally:
             _tell(granted)
 
+    async def wipe(self, numbers: Collection[int]) -> None:
+        """Overwrite what is left of erased events: the messages, what is aside, reasons in the journal. What is wiped
+        already costs a look. Raises `InboxUnavailable`."""
+        await self._duties.wipe(numbers, self.state)
+        for _ in range(WIPES):
+            stains = await self.journal.stains(numbers)
+            if not stains:
+                return
+            await self.do(nothing, forced=True)  # the snapshot to be written is later than any that somebody began
+            await self.journal.wipe(stains, self.state.to_snapshot(), self.state.sequence)
+        raise InboxUnavailable("storage_unavailable", "others shorten the journal all the while")
+
     async def _shorten(self) -> None:
         try:
             await self.journal.shorten(self.state.to_snapshot(), self.state.sequence)
@@ -290,7 +304,7 @@ class Desk:
 
     def _fresh_runs(self, now: int) -> Iterator[tuple[int, int]]:
         seen: set[int] = set()
-        for number, lane, at, adopted in self.ahead.fresh:
+        for number, lane, at, adopted, _ in self.ahead.fresh:
             if lane is not None:
                 if lane in seen or self.state.is_busy(lane):
                     continue

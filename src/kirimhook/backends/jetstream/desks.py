@@ -272,6 +272,23 @@ class Desks:
         """Write something that says nothing. Raises `InboxUnavailable`."""
         await self.all[0].do(nothing, forced=True)
 
+    def sequence_of(self, number: int) -> int:
+        """Of the message of that event; 0 where the message with that number stands for another event."""
+        for desk in self.all:
+            if number in desk.state.tombstones:
+                return 0
+            if number in desk.state.erased:
+                return desk.state.erased[number]
+        return number
+
+    def number_at(self, sequence: int) -> int:
+        """Of the event whose message that is."""
+        return next((d.state.tombstones[sequence] for d in self.all if sequence in d.state.tombstones), sequence)
+
+    def erased(self, start: int, end: int) -> list[int]:
+        """Numbers of erased events in [start, end)."""
+        return sorted(number for desk in self.all for number in desk.state.erased if start <= number < end)
+
     def _by_desk(self, numbers: Iterable[tuple[int, int]]) -> dict[Desk, list[int]]:
         """By who has the unfinished event of that number: the places. Of no use to anybody: in none."""
         found: dict[Desk, list[int]] = {}

@@ -72,7 +72,7 @@ class Duties:
         """What a record of ours, just applied, asks for. What fails is left to a later try."""
         numbers = [ended.number for ended in record.ended] + [back.number for back in record.back]
         due = {number: state.aside_due[number] for number in numbers if number in state.aside_due}
-        await self._do(due, [number for number, _ in record.removed])
+        await self._do(state, due, [number for number, _ in record.removed])
 
     async def heal(self, state: State, patience: float = PATIENCE) -> None:
         """What has been left undone for so long."""
@@ -83,7 +83,7 @@ class Duties:
             for number, seen in self._seen.items()
             if number in state.aside_due or number in state.removal_due
         }
-        await self._do(due, removed)
+        await self._do(state, due, removed)
 
     def _is_late(self, number: int, as_of: int, patience: float) -> bool:
         now = self._clock()
@@ -93,7 +93,13 @@ class Duties:
         self._seen[number] = (as_of, since)
         return number not in self._busy and now - since >= patience
 
-    async def _do(self, due: Mapping[int, Due], removed: Collection[int]) -> None:
+    async def wipe(self, numbers: Collection[int], state: State) -> None:
+        """Of erased events, what has not been done yet. Raises `InboxUnavailable`."""
+        left = [number for number in numbers if number in state.removal_due and number not in self._gone]
+        await self._wipe(left, state)
+        self._done([], [number for number in left if number not in self._gone])
+
+    async def _do(self, state: State, due: Mapping[int, Due], removed: Collection[int]) -> None:
         numbers = {*due, *removed}
         self._busy |= numbers
         try:
@@ -101,7 +107,8 @@ class Duties:
                 await self._aside.write(self._partition, due)
                 self._done([(number, one.as_of) for number, one in due.items()], [])
             if removed:
-                await self._delete(list(removed))
+                await self._delete([number for number in removed if number not in state.erased])
+                await self._wipe([number for number in removed if number in state.erased], state)
                 self._done([], removed)
         except InboxUnavailable:
             pass  # it stays due
@@ -115,6 +122,15 @@ class Duties:
             some = numbers[start : start + AT_ONCE]
             await asyncio.gather(*(link.delete(names.events, number) for number in some))
             await self._aside.remove(self._partition, some)
+
+    async def _wipe(self, numbers: list[int], state: State) -> None:
+        """Of erased events: with bytes that say nothing over the old ones."""
+        link, names = self._place.link, self._place.names
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            await asyncio.gather(*(link.delete(names.events, number, overwrite=True) for number in some))
+            as_of = state.sequence
+            await asyncio.gather(*(self._aside.wipe(self._partition, number, as_of) for number in some))
 
     def _done(self, written: Collection[tuple[int, int]], gone: Collection[int]) -> None:
         if not (self._written or self._gone):

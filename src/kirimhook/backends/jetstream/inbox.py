@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from kirimhook.backends import put_back_filter
+from kirimhook.backends import bookmarks, put_back_filter
 from kirimhook.backends.jetstream import put_back
 from kirimhook.backends.jetstream.link import Link
 from kirimhook.backends.jetstream.session import Floor, Session
@@ -22,7 +22,7 @@ from kirimhook.receiver.inbox import (
     Stats,
     Transaction,
 )
-from kirimhook.receiver.model import InboundEvent, Lease, Receipt, Settlement, StoredEvent
+from kirimhook.receiver.model import EventState, InboundEvent, Lease, Receipt, Settlement, StoredEvent
 
 T = TypeVar("T")
 
@@ -108,6 +108,9 @@ class JetStreamInbox:
     async def get(self, number: int) -> StoredEvent | None:
         return await self._run(lambda floor: floor.looking.get(number))
 
+    async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
+        return await self._run(lambda floor: floor.looking.known(keys))
+
     async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
         return await self._run(lambda floor: floor.looking.page(where, limit, cursor))
 
@@ -126,6 +129,17 @@ class JetStreamInbox:
 
     async def purge(self, limit: int) -> Purged:
         return await self._run(lambda floor: floor.purger.purge(limit))
+
+    async def erase(self, numbers: Sequence[int]) -> int:
+        return await self._run(lambda floor: floor.eraser.erase(numbers))
+
+    async def bookmark(self, name: str) -> str | None:
+        bookmarks.check(name)
+        return await self._run(lambda floor: floor.bookmarks.get(name))
+
+    async def move_bookmark(self, name: str, was: str | None, to: str | None) -> bool:
+        bookmarks.check(name, to)
+        return await self._run(lambda floor: floor.bookmarks.move(name, was, to))
 
     async def stats(self) -> Stats:
         return await self._run(lambda floor: floor.looking.stats())

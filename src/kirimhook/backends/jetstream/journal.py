@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from kirimhook.backends.jetstream.link import Message, WrongLast
@@ -28,6 +29,8 @@ BYTES_A_RECORD = 4096
 """Bytes of the last snapshot that one record more is worth."""
 LOADS = 20
 """Attempts to read a snapshot and what follows it, while others write new ones."""
+WIPED_AT_ONCE = 128
+"""Messages that are being overwritten."""
 PAUSE = 0.05
 """Seconds between two of them."""
 
@@ -52,6 +55,13 @@ class Part(NamedTuple):
     of: int
 
 
+class Stains(NamedTuple):
+    """Sequences of messages with reasons of erased events in them."""
+
+    records: list[int]
+    snapshots: list[int]
+
+
 class Journal:
     """Used by one desk."""
 
@@ -65,6 +75,7 @@ class Journal:
         self._replicated = place.replicated
         self._count = self._size = 0
         self._last_snapshot = 0
+        self._shortening = asyncio.Lock()
 
     async def load(self) -> State:
         """As the latest snapshot and the records behind it say. Raises `InboxUnavailable`."""
@@ -95,10 +106,11 @@ class Journal:
         self._size += size
         return Tail(found, size)
 
-    async def _read(self, start: int) -> list[Message]:
-        messages = await self._link.read(self._stream, self._records, start, MOST, MOST_BYTES)
+    async def _read(self, start: int, subject: str = "") -> list[Message]:
+        subject = subject or self._records
+        messages = await self._link.read(self._stream, subject, start, MOST, MOST_BYTES)
         if not messages and self._replicated:
-            following = await self._link.next(self._stream, self._records, start)
+            following = await self._link.next(self._stream, subject, start)
             return [following] if following is not None else []
         return messages
 
@@ -122,11 +134,49 @@ class Journal:
 
         Nothing happens where another handle does the same. Raises `InboxUnavailable`.
         """
+        async with self._shortening:
+            first = await self._write_snapshot(data, upto)
+            if first:
+                await self._remove_before(first, upto)
+
+    async def stains(self, numbers: Collection[int]) -> Stains | None:
+        """Where reasons of these events stand, all of which are erased. None: nowhere. Raises `InboxUnavailable`."""
+        records = [
+            message.sequence
+            for message in await self._all(self._records)
+            if understood(Record.decode, message.payload.partition(b"\n")[2]).explains(numbers)
+        ]
+        snapshots = await self._all(self._snapshots)
+        complete, whole = _last_complete(snapshots)
+        clean = complete is not None and not understood(State.from_snapshot, complete).explains(numbers)
+        stained = [] if clean and whole == len(snapshots) else [one.sequence for one in snapshots]
+        return Stains(records, stained) if records or stained else None
+
+    async def wipe(self, stains: Stains, data: bytes, upto: int) -> None:
+        """Write a snapshot in which nothing of them stands, then overwrite them. Nothing happens where another handle
+        writes one. Raises `InboxUnavailable`."""
+        async with self._shortening:
+            first = await self._write_snapshot(data, upto)
+            if first:
+                sequences = [*stains.records, *stains.snapshots]
+                for start in range(0, len(sequences), WIPED_AT_ONCE):
+                    some = sequences[start : start + WIPED_AT_ONCE]
+                    await asyncio.gather(*(self._link.delete(self._stream, one, overwrite=True) for one in some))
+                await self._remove_before(first, upto)
+
+    async def _all(self, subject: str) -> list[Message]:
+        found: list[Message] = []
+        while messages := await self._read(found[-1].sequence + 1 if found else 1, subject):
+            found += messages
+        return found
+
+    async def _write_snapshot(self, data: bytes, upto: int) -> int:
+        """The sequence of its first part; 0 where another handle writes one."""
         self._count = self._size = 0
         self._last_snapshot = len(data)
         last = await self._link.last(self._stream, self._snapshots)
         if last is not None and _part(last.payload)[0].upto >= upto:
-            return
+            return 0
         before, first = (last.sequence if last is not None else 0), 0
         try:
             for payload in _parts(data, upto):
@@ -134,27 +184,39 @@ class Journal:
                 self._written.append(before)
                 first = first or before
         except WrongLast:
-            return
+            return 0
+        return first
+
+    async def _remove_before(self, first: int, upto: int) -> None:
         await self._link.purge(self._stream, self._snapshots, first)
         await self._link.purge(self._stream, self._records, upto)
 
     async def _snapshot(self) -> State | None:
         """The last one whose parts are all there."""
-        complete: bytes | None = None
-        parts: list[bytes] = []
-        upto = after = 0
-        while messages := await self._link.read(self._stream, self._snapshots, after + 1, MOST, MOST_BYTES):
-            for message in messages:
-                part, data = _part(message.payload)
-                parts = [*(parts if part.place and part.upto == upto else []), data]
-                upto = part.upto
-                if len(parts) == part.of and part.place == part.of - 1:
-                    complete = b"".join(parts)
-            after = messages[-1].sequence
+        found: list[Message] = []
+        while messages := await self._link.read(
+            self._stream, self._snapshots, found[-1].sequence + 1 if found else 1, MOST, MOST_BYTES
+        ):
+            found += messages
+        complete, _ = _last_complete(found)
         if complete is None:
             return None
         self._last_snapshot = len(complete)
         return understood(State.from_snapshot, complete)
+
+
+def _last_complete(messages: Sequence[Message]) -> tuple[bytes | None, int]:
+    """The last snapshot whose parts are all there, and how many they are."""
+    complete: bytes | None = None
+    parts: list[bytes] = []
+    upto = whole = 0
+    for message in messages:
+        part, data = _part(message.payload)
+        parts = [*(parts if part.place and part.upto == upto else []), data]
+        upto = part.upto
+        if len(parts) == part.of and part.place == part.of - 1:
+            complete, whole = b"".join(parts), part.of
+    return complete, whole
 
 
 def _parts(data: bytes, upto: int) -> list[bytes]:

@@ -184,10 +184,10 @@ class Link:
         found = await self.api(f"STREAM.PURGE.{stream}", {"filter": subject, "seq": below})
         return int(found.get("purged", 0))
 
-    async def delete(self, stream: str, sequence: int) -> bool:
-        """Remove one message. False: it was not there."""
+    async def delete(self, stream: str, sequence: int, *, overwrite: bool = False) -> bool:
+        """Remove one message, and `overwrite` its bytes in the servers' files. False: it was not there."""
         try:
-            await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
+            await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": not overwrite})
         except Refused as refused:
             if refused.code in (NO_MESSAGE, 10043, 10057):
                 return False

@@ -13,14 +13,21 @@ from dataclasses import replace
 from kirimhook.backends.cursors import read_cursor, write_cursor
 from kirimhook.backends.jetstream.aside import decode as decode_aside
 from kirimhook.backends.jetstream.aside import number_in
+from kirimhook.backends.jetstream.codec import decode
+from kirimhook.backends.jetstream.desk import Desk
 from kirimhook.backends.jetstream.desks import Desks
 from kirimhook.backends.jetstream.filters import means
 from kirimhook.backends.jetstream.link import Message
+from kirimhook.backends.jetstream.names import hash26
+from kirimhook.backends.jetstream.partition.decide import Fresh
 from kirimhook.backends.jetstream.place import Place
 from kirimhook.backends.jetstream.standing import Found, Standing
+from kirimhook.backends.jetstream.versions import understood
 from kirimhook.receiver.inbox import Filter, Page, Stats
 from kirimhook.receiver.model import FINISHED, EventState, StoredEvent
 
+TRIES = 3
+"""Looks for one event that is being erased."""
 WINDOW = 256
 """Sequences of the stream that are looked at together."""
 MOST_BYTES = 8 * 1024 * 1024
@@ -42,9 +49,13 @@ class Looking:
         self._standing = Standing(place, desks)
 
     async def get(self, number: int) -> StoredEvent | None:
-        await self._desks.look()
-        found = await self._standing.of(await self._get([number]))
+        found = await self.named([number])
         return found[0].stored if found else None
+
+    async def named(self, numbers: Sequence[int]) -> list[Found]:
+        """Those that there are."""
+        await self._desks.look()
+        return await self._standing.of(await self._get(numbers))
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
         """Upwards; fewer than `limit` where bodies are large."""
@@ -52,12 +63,34 @@ class Looking:
         _, last = await self._span()
         while after < last:
             messages = await self._read(after + 1, limit)
-            if not messages:
-                return []
-            if found := await self._standing.of(messages):
+            upto = messages[-1].sequence if messages else last
+            messages = await self._with_erased(messages, after + 1, upto + 1, limit)
+            if found := await self._standing.of(messages[:limit]):
                 return [one.stored for one in found]
-            after = messages[-1].sequence
+            after = upto if len(messages) <= limit else self._desks.number_at(messages[limit - 1].sequence)
         return []
+
+    async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
+        """By the last message of each key's subject, as the leader has it."""
+        await self._desks.look()
+        found: list[EventState | None] = []
+        for start in range(0, len(keys), WINDOW):
+            some = [self._names.known(hash26(key)) for key in keys[start : start + WINDOW]]
+            found += await asyncio.gather(*map(self._known, some))
+        return found
+
+    async def _known(self, subject: str) -> EventState | None:
+        """A tombstone that the journal does not name yet leaves the event as it is."""
+        for _ in range(TRIES):
+            message = await self._link.last(self._names.events, subject)
+            if message is None:
+                return None
+            if found := await self._standing.of([message]):
+                return found[0].stored.state
+            tombstone = understood(decode, message.payload).tombstone
+            if tombstone is not None and (found := await self._standing.of(await self._get([tombstone.number]))):
+                return found[0].stored.state
+        return None
 
     async def page(self, where: Filter, limit: int, cursor: str | None) -> Page:
         """Downwards. Raises ValueError for a foreign cursor."""
@@ -101,7 +134,7 @@ class Looking:
             async for window in self._down(first, top):
                 yield window
             return
-        numbers = [number for number in numbers if first <= number < top]
+        numbers = [number for number in numbers if number < top and self._desks.sequence_of(number) >= first]
         for end in range(len(numbers), 0, -WINDOW):
             yield [_light(one) for one in await self._get(numbers[max(0, end - WINDOW) : end])]
 
@@ -113,9 +146,18 @@ class Looking:
             while at < top and (messages := await self._read(at, WINDOW)):
                 window += [_light(one) for one in messages if one.sequence < top]
                 at = messages[-1].sequence + 1
-            if window:
+            if window := await self._with_erased(window, bottom, top):
                 yield window
             top = bottom
+        below = self._desks.erased(0, top)
+        for end in range(len(below), 0, -WINDOW):
+            yield await self._get(below[max(0, end - WINDOW) : end])
+
+    async def _with_erased(self, messages: list[Message], start: int, end: int, most: int = WINDOW) -> list[Message]:
+        """By the numbers of their events, which are in [start, end); of those that are erased the first `most`."""
+        number_at, erased = self._desks.number_at, self._desks.erased(start, end)
+        own = [message for message in messages if number_at(message.sequence) == message.sequence]
+        return sorted(own + await self._get(erased[:most]), key=lambda message: number_at(message.sequence))
 
     async def _notable(self, states: frozenset[EventState]) -> list[int]:
         """Numbers of what is aside in these states, or soon will be."""
@@ -127,15 +169,21 @@ class Looking:
                 number = number_in(message.subject)
                 ended = decode_aside(number, message.payload).ended
                 if ended is not None and ended.state in states:
-                    found.add(number)
+                    found.add(self._desks.number_at(number))
             at = messages[-1].sequence + 1
         for desk in self._desks.all:
-            found.update(number for number, due in desk.state.aside_due.items() if due.ended is not None)
-            found.update(fresh.number for fresh in desk.ahead.fresh if fresh.adopted and fresh.adopted.state in states)
+            due = (number for number, due in desk.state.aside_due.items() if due.ended is not None)
+            found.update(map(self._desks.number_at, due))
+            found.update(
+                fresh.number
+                for fresh in desk.ahead.fresh
+                if fresh.adopted and not fresh.tombstone and fresh.adopted.state in states
+            )
         return sorted(found)
 
     async def _get(self, numbers: Sequence[int]) -> list[Message]:
-        found = await asyncio.gather(*(self._link.get(self._names.events, number) for number in numbers if number > 0))
+        sequences = map(self._desks.sequence_of, numbers)
+        found = await asyncio.gather(*(self._link.get(self._names.events, one) for one in sequences if one > 0))
         return [message for message in found if message is not None]
 
     async def _read(self, start: int, most: int) -> list[Message]:
@@ -163,7 +211,7 @@ class Looking:
         running = sum(one.running(now) for one in states)
         waiting = sum(len(one.entries) for one in states) - running + self._fresh(int(infos[0]["messages"]))
         for desk in self._desks.all:
-            for fresh in desk.ahead.fresh:
+            for fresh in _events(desk):
                 if fresh.adopted is not None and fresh.adopted.state in FINISHED:
                     counts[fresh.adopted.state] += 1
                     waiting -= 1
@@ -174,7 +222,7 @@ class Looking:
     def _fresh(self, messages: int) -> int:
         """Events that are not noted. Where they are too many to be read, what the stream has beyond all others."""
         desks = self._desks.all
-        read = sum(len(desk.ahead.fresh) for desk in desks)
+        read = sum(len(_events(desk)) for desk in desks)
         if not any(desk.ahead.has_more for desk in desks):
             return read
         noted = sum(sum(desk.state.tally.values()) + len(desk.state.entries) for desk in desks)
@@ -188,6 +236,11 @@ class Looking:
             lowest += [one for one in (desk.state.lowest(), next(fresh, None)) if one is not None]
         found = await self._standing.of(await self._get([min(lowest)])) if lowest else []
         return found[0].stored.event.received_at if found else None
+
+
+def _events(desk: Desk) -> list[Fresh]:
+    """That are not noted."""
+    return [fresh for fresh in desk.ahead.fresh if fresh.tombstone is None]
 
 
 def _light(message: Message) -> Message:

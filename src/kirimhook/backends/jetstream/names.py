@@ -26,7 +26,7 @@ class Names:
         self.journal = f"{name}_journal"
         """The stream with what became of it."""
         self.aside = f"{name}_aside"
-        """The stream with the details of what ended, but not as done."""
+        """The stream with the details of what ended, but not as done; and with bookmarks."""
         self.hint = f"{name}.hint"
         """Where handles tell each other that something came. Not stored."""
 
@@ -56,6 +56,12 @@ class Names:
     def all_aside(self, partition: int | None = None) -> str:
         """Of a partition, or of all."""
         return f"{self.name}.as.{'*' if partition is None else partition}.*"
+
+    def bookmark(self, name: str) -> str:
+        return f"{self.name}.bm.{name}"
+
+    def all_bookmarks(self) -> str:
+        return f"{self.name}.bm.*"
 
     @staticmethod
     def partition_in(subject: str) -> int:

@@ -61,7 +61,7 @@ class Purger:
 
 
 async def _at(desk: Desk, found: list[Found]) -> int:
-    wanted = [(one.stored.number, one.stored.state) for one in found]
+    wanted = [(one.sequence, one.stored.state) for one in found]
     since = min(one.since for one in found)
     return sum(await desk.do(partial(_decide, wanted=wanted, since=since)))
 

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from kirimhook.backends.arrivals import Arrivals
 from kirimhook.backends.home import Home
 from kirimhook.backends.jetstream.aside import is_parked
+from kirimhook.backends.jetstream.bookmarks import Bookmarks
 from kirimhook.backends.jetstream.desks import Desks
+from kirimhook.backends.jetstream.erasing import Eraser
 from kirimhook.backends.jetstream.intake import Intake
 from kirimhook.backends.jetstream.link import Link
 from kirimhook.backends.jetstream.looking import Looking
@@ -39,6 +41,8 @@ class Floor(NamedTuple):
     desks: Desks
     looking: Looking
     purger: Purger
+    eraser: Eraser
+    bookmarks: Bookmarks
     promise: Promise
 
 
@@ -115,7 +119,9 @@ class Session:
         await desks.look()
         self._link.on_hint(self._stir)
         self.intake.begin(layout.partitions)
-        return Floor(desks, Looking(place, desks), Purger(place, desks), promise)
+        looking = Looking(place, desks)
+        eraser = Eraser(place, desks, looking)
+        return Floor(desks, looking, Purger(place, desks), eraser, Bookmarks(place), promise)
 
     async def wait(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()

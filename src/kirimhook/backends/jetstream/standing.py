@@ -24,6 +24,8 @@ class Found(NamedTuple):
     since: int
     """The last record of its partition that was known when it was looked up."""
     stored: StoredEvent
+    sequence: int
+    """Of its message: another one than the number of the event, where that is erased."""
 
 
 class Standing:
@@ -35,14 +37,15 @@ class Standing:
         self._aside = AsideStream(place.link, place.names)
 
     async def of(self, messages: Sequence[Message]) -> list[Found]:
-        """Of messages of the events' stream, in their order. What is to be deleted is left out."""
+        """Of messages of the events' stream, in their order. What is to be deleted is left out, and so is what stands
+        for no event: a tombstone that the journal does not name."""
         by_desk: dict[Desk, list[Message]] = {}
         for message in messages:
             by_desk.setdefault(self._desks.all[Names.partition_in(message.subject)], []).append(message)
         found: dict[int, Found] = {}
         for desk, mine in by_desk.items():
             for one in await self._at(desk, mine):
-                found[one.stored.number] = one
+                found[one.sequence] = one
         return [found[message.sequence] for message in messages if message.sequence in found]
 
     async def _at(self, desk: Desk, messages: list[Message]) -> list[Found]:
@@ -56,7 +59,10 @@ class Standing:
         finished: list[tuple[int, Stored]] = []
         for message in messages:
             number, stored = message.sequence, understood(decode, message.payload)
-            if entry := state.entries.get(number):
+            if stored.tombstone is not None:
+                if number in state.tombstones:
+                    finished.append((number, stored))
+            elif entry := state.entries.get(number):
                 running = entry.is_running(now)
                 found[number] = StoredEvent(
                     number=number,
@@ -72,11 +78,11 @@ class Standing:
                 lane = lane_of(stored.event.ordering_key)
                 behind = lane is not None and (state.is_busy(lane) or firsts.get(lane, number) < number)
                 found[number] = _fresh(number, stored, behind=behind)
-            elif number not in state.removal_due:
+            elif number not in state.removal_due and number not in state.erased:
                 finished.append((number, stored))
         notes = await self._notes(desk, [number for number, _ in finished])
         found.update((number, _finished(number, stored, notes.get(number))) for number, stored in finished)
-        return [Found(desk, since, one) for one in found.values()]
+        return [Found(desk, since, one, sequence) for sequence, one in found.items()]
 
     async def _notes(self, desk: Desk, numbers: list[int]) -> dict[int, Aside]:
         """What was written aside, and what is still to be."""
@@ -103,11 +109,11 @@ def _fresh(number: int, stored: Stored, *, behind: bool) -> StoredEvent:
     )
 
 
-def _finished(number: int, stored: Stored, note: Aside | None) -> StoredEvent:
+def _finished(sequence: int, stored: Stored, note: Aside | None) -> StoredEvent:
     """Of a done event nothing else is kept."""
     ended = note.ended if note is not None else None
     return StoredEvent(
-        number=number,
+        number=sequence if stored.tombstone is None else stored.tombstone.number,
         event=stored.event,
         state=ended.state if ended is not None else EventState.DONE,
         attempts=ended.attempts if ended is not None else 0,

@@ -11,8 +11,8 @@ from kirimhook.backends.jetstream.link import NO_STREAM, Link, Refused
 from kirimhook.backends.jetstream.names import Names
 from kirimhook.receiver.inbox import InboxUnavailable
 
-SCHEMA = 1
-"""Of subjects, messages and settings. `migrate` brings older streams to it."""
+SCHEMA = 2
+"""Of subjects, messages and settings. `migrate` brings older streams to it. 2: bookmarks, and tombstones."""
 SCHEMA_KEY = "kirimhook_schema"
 PARTITIONS_KEY = "kirimhook_partitions"
 FIRST_MIGRATE = "run kirimhook migrate --inbox URL first"
@@ -48,7 +48,7 @@ def wanted(names: Names) -> dict[str, dict[str, Any]]:
     return {
         names.events: {**_NEVER_LOSE, "subjects": [names.all_events()]},
         names.journal: {**_NEVER_LOSE, "subjects": [f"{names.name}.jr.*", f"{names.name}.sn.*"]},
-        names.aside: {**_NEVER_LOSE, "subjects": [names.all_aside()], "max_msgs_per_subject": 1},
+        names.aside: {**_NEVER_LOSE, "subjects": [names.all_aside(), names.all_bookmarks()], "max_msgs_per_subject": 1},
     }
 
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kirimhook.backends.jetstream.codec import Adopted
+from kirimhook.backends.jetstream.codec import Adopted, Tombstone
 from kirimhook.backends.jetstream.partition.decide import Batch, Fresh, Taken
 from kirimhook.backends.jetstream.partition.entry import Entry
 from kirimhook.backends.jetstream.partition.record import Ended, Record
@@ -120,7 +120,8 @@ class Machine(RuleBasedStateMachine):
 
     def next_number(self) -> int:
         """Events of other partitions lie between."""
-        return self.model.last + 1 + self.model.last % 2
+        last = max(self.model.last, self.state.noted, *(fresh.number for fresh in self.stream), 0)
+        return last + 1 + last % 2
 
     @rule(lane=lanes, state=st.sampled_from(list(EventState)), due=st.sampled_from([None, 0, 60]))
     def adopt(self, lane: int | None, state: EventState, due: int | None) -> None:
@@ -185,7 +186,7 @@ class Machine(RuleBasedStateMachine):
     def put_back(self, states: frozenset[EventState]) -> None:
         self.append()
         lane_of = {fresh.number: fresh.lane for fresh in self.stream}
-        found = [(event.number, lane_of[event.number], event.end) for event in self.found(states) if event.end]
+        found = [(one.number, lane_of[one.number], one.end) for one in self.found(states) if one.end and one.payload]
         assert all(self.batch.put_back(found, self.state.sequence))
         assert self.model.put_back(set(), states) == len(found)
 
@@ -196,18 +197,77 @@ class Machine(RuleBasedStateMachine):
     @rule(states=finished)
     def remove(self, states: frozenset[EventState]) -> None:
         self.append()
-        found = [(event.number, event.end) for event in self.found(states) if event.end]
+        found = [(self.message(event.number), event.end) for event in self.found(states) if event.end]
+        for event in self.found(states):
+            del self.model.events[event.number]
         assert all(self.batch.remove(found, self.state.sequence))
         self.append()
         assert self.state.removal_due.keys() >= {number for number, _ in found}
         for number, state in found:
             assert self.batch.put_back([(number, None, state)], self.state.sequence) == [False]
             assert self.batch.remove([(number, state)], self.state.sequence) == [False]
-            del self.model.events[number]
+        self.delete()
+
+    def delete(self) -> None:
         self.stream = [fresh for fresh in self.stream if fresh.number not in self.state.removal_due]
         self.batch.gone(list(self.state.removal_due))
         self.append()
         assert not self.state.removal_due
+
+    def message(self, number: int) -> int:
+        return self.state.erased.get(number, number)
+
+    def publish_tombstones(self, events: list[Event], since: int) -> list[Fresh]:
+        published = []
+        for event in events:
+            adopted = Adopted(event.end or EventState.DONE, event.attempts, None, None, event.ended, has_payload=False)
+            tombstone = Tombstone(event.number, since)
+            published.append(Fresh(self.next_number(), None, self.now, adopted, tombstone))
+            self.stream.append(published[-1])
+        self.open = None
+        return published
+
+    @rule(states=finished, told=st.sets(st.sampled_from(["before", "noted", "after"]), min_size=1))
+    def erase(self, states: frozenset[EventState], told: set[str]) -> None:
+        """Who published the tombstones says so before they are noted, or after that, or was killed."""
+        self.found(states)
+        self.append()
+        found = [event for event in self.found(states) if event.payload]
+        self.append()
+        published = self.publish_tombstones(found, self.state.sequence)
+        for event in found:
+            event.payload, event.reason = False, None
+        if "before" in told:
+            assert all(self.batch.erase(published))
+            self.append()
+        self.batch.note(100)
+        self.append()
+        if "after" in told:
+            assert all(self.batch.erase(published))
+        assert {event.number for event in found} <= self.state.erased.keys()
+        for event in found:
+            wanted = (event.number, event.end or EventState.DONE)
+            assert self.batch.remove([wanted], self.state.sequence) == [False]
+            assert self.batch.put_back([(event.number, None, wanted[1])], self.state.sequence) == [False]
+        self.delete()
+
+    @rule(states=finished, noted=st.booleans())
+    def erase_too_late(self, states: frozenset[EventState], noted: bool) -> None:
+        """What was put back after it was found stays as it is, and its tombstone is to be deleted."""
+        self.found(states)
+        self.append()
+        found = [event for event in self.found(states) if event.payload]
+        since = self.state.sequence
+        self.put_back(states)
+        self.append()
+        published = self.publish_tombstones(found, since)
+        if noted:
+            self.batch.note(100)
+            self.append()
+        assert not any(self.batch.erase(published))
+        self.append()
+        assert self.state.removal_due.keys() >= {one.number for one in published}
+        self.delete()
 
     @rule(limit=st.integers(1, 6))
     def lease_while_paused(self, limit: int) -> None:
@@ -269,7 +329,7 @@ class Machine(RuleBasedStateMachine):
         assert {number for _, number in self.state.due_heads(self.now)} == due
         for event in noted:
             if event.end in (EventState.PARKED, EventState.UNHANDLED, EventState.SKIPPED):
-                kept = self.aside[event.number]
+                kept = self.aside[self.message(event.number)]
                 assert kept[1:] == (event.end, event.ended, event.attempts, event.reason)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kirimhook.backends.jetstream.codec import Adopted, Tombstone
 from kirimhook.backends.jetstream.partition.decide import Batch, Fresh
 from kirimhook.backends.jetstream.partition.entry import Aside
 from kirimhook.backends.jetstream.partition.record import Back, Ended, Leased, Moved, Noted, Record
@@ -45,6 +46,7 @@ def many(*fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Rows]:
             "upto": numbers,
             "reasons": many(numbers, texts).map(tuple),
             "done": st.lists(numbers).map(tuple),
+            "erased": many(numbers, numbers).map(tuple),
             "removed": many(numbers, states).map(tuple),
             "confirmed": many(numbers, numbers).map(tuple),
             "gone": st.lists(numbers).map(tuple),
@@ -76,7 +78,7 @@ def test_a_record_is_the_same_after_encode_and_decode(
         b"[]",
         b"null",
         b"{}",
-        b'{"v":2,"id":"r","upto":1}',
+        b'{"v":3,"id":"r","upto":1}',
         b'{"v":1,"id":"r"}',
         b'{"v":1,"id":"r","upto":1,"noted":3}',
         b'{"v":1,"id":"r","upto":1,"noted":[[1],[2]]}',
@@ -100,8 +102,8 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
 
 def test_a_snapshot_of_a_newer_version_is_refused() -> None:
     said = json.loads(zlib.decompress(State().to_snapshot()))
-    with pytest.raises(ValueError, match="version 2"):
-        State.from_snapshot(zlib.compress(json.dumps(said | {"v": 2}).encode()))
+    with pytest.raises(ValueError, match="version 3"):
+        State.from_snapshot(zlib.compress(json.dumps(said | {"v": 3}).encode()))
 
 
 def test_a_large_snapshot_is_complete() -> None:
@@ -117,6 +119,32 @@ def test_a_large_snapshot_is_complete() -> None:
     assert len(state.entries) == 100_000
     assert State.from_snapshot(data) == state
     assert len(data) < 3 * 1024 * 1024
+
+
+def test_who_does_not_know_how_to_erase_stops_at_what_erases() -> None:
+    """The version before takes records and snapshots of version 1 only; all others it can go on reading."""
+    state, sure = one_parked(), Tombstone(1, 3)
+    assert json.loads(Record("r", 1).encode())["v"] == 1
+    assert json.loads(zlib.decompress(state.to_snapshot()))["v"] == 1
+    gone = Fresh(9, None, NOW, Adopted(EventState.PARKED, 1, None, None, NOW, has_payload=False), sure)
+    batch = Batch(state, [], NOW, "r")
+    assert batch.erase([gone]) == [True]
+    record = batch.record()
+    assert record is not None
+    assert json.loads(record.encode())["v"] == 2
+    state.apply(Record.decode(record.encode()), 4)
+    assert json.loads(zlib.decompress(state.to_snapshot()))["v"] == 2
+
+
+@pytest.mark.parametrize("since", [3, 1])
+def test_a_tombstone_stands_for_what_is_known_not_to_have_changed(since: int) -> None:
+    """Who starts from a snapshot does not know what changed before it: that one is to be deleted."""
+    state = State.from_snapshot(one_parked().to_snapshot())
+    found = Fresh(9, None, NOW, Adopted(EventState.PARKED, 1, None, None, NOW, has_payload=False), Tombstone(1, since))
+    assert say(state, lambda batch: batch.erase([found])) == [since == 3]
+    assert state.removal_due == ({1: EventState.PARKED} if since == 3 else {9: EventState.DONE})
+    assert sum(state.tally.values()) == 2
+    assert not state.explains({1}) if since == 3 else state.explains({1})
 
 
 def one_parked() -> State:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from kirimhook.backends.jetstream.codec import Adopted
+from kirimhook.backends.jetstream.codec import Adopted, Tombstone
 from kirimhook.backends.jetstream.partition.draft import ROW, Draft, kept, weight_of
 from kirimhook.backends.jetstream.partition.entry import Entry
 from kirimhook.backends.jetstream.partition.record import Ended, Record
@@ -54,6 +54,7 @@ class Fresh(NamedTuple):
     at: int
     """When it was stored (ms)."""
     adopted: Adopted | None = None
+    tombstone: Tombstone | None = None
 
 
 class Taken(NamedTuple):
@@ -208,9 +209,11 @@ class Batch:
         self._draft.upto = fresh.number
         self._room -= 1
         self._next_fresh = next(self._fresh, None)
-        number, lane, at, adopted = fresh
+        number, lane, at, adopted, tombstone = fresh
         if adopted is None:
             self._draft.note(number, lane, min(at, self._now))
+        elif tombstone is not None:
+            self._bury(fresh, adopted, tombstone)
         elif adopted.state in FINISHED:
             self._note_finished(number, at, adopted)
         else:
@@ -245,6 +248,24 @@ class Batch:
             if done[-1]:
                 self._draft.back(number, lane, self._now, state)
         return done
+
+    def erase(self, tombstones: Sequence[Fresh]) -> list[bool]:
+        """Each takes the place of its event. False: that was put back, removed or erased meanwhile, or nobody knows
+        whether it was; the tombstone is to be deleted."""
+        return [self._bury(one, one.adopted, one.tombstone) for one in tombstones if one.adopted and one.tombstone]
+
+    def _bury(self, fresh: Fresh, adopted: Adopted, tombstone: Tombstone) -> bool:
+        """Also when it is noted before who published it comes to say so, or after that was killed."""
+        if self._draft.stands_for(fresh.number):
+            return True
+        if self._draft.is_finished(*tombstone):
+            self._note_finished(fresh.number, fresh.at, adopted)
+            self._draft.erase(tombstone.number, fresh.number, adopted.state)
+            return True
+        if not self._draft.is_removed(fresh.number):
+            self._draft.done(fresh.number)
+            self._draft.remove(fresh.number, EventState.DONE)
+        return False
 
     def remove(self, wanted: Sequence[tuple[int, EventState]], since: int) -> list[bool]:
         """Finished events `(number, the state it was found in)` are to be deleted. False as with `put_back`."""

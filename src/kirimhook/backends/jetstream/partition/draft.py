@@ -34,6 +34,7 @@ class Draft:
         self._leased: list[Leased] = []
         self._moved: dict[int, None] = {}
         self._reasons: dict[int, str] = {}
+        self._erased: dict[int, int] = {}
         self._removed: dict[int, EventState] = {}
         self._confirmed: list[tuple[int, int]] = []
         self._gone: list[int] = []
@@ -87,6 +88,19 @@ class Draft:
         self.weight += ROW
         self._removed[number] = state
 
+    def erase(self, number: int, message: int, state: EventState) -> None:
+        """A finished event. That the message has ended as the event had is to be said too."""
+        self.weight += ROW
+        self._erased[number] = message
+        self.remove(number, state)
+
+    def stands_for(self, message: int) -> bool:
+        """Whether it is in the place of an erased event."""
+        return message in self._state.tombstones or message in self._erased.values()
+
+    def is_removed(self, number: int) -> bool:
+        return number in self._state.removal_due or number in self._removed
+
     def confirm(self, number: int, as_of: int) -> None:
         self._confirmed.append((number, as_of))
 
@@ -99,9 +113,9 @@ class Draft:
         return (
             number <= state.noted
             and number not in state.entries
-            and number not in state.removal_due
+            and number not in state.erased
+            and not self.is_removed(number)
             and number not in self._back
-            and number not in self._removed
             and not state.was_changed(number, since)
         )
 
@@ -119,6 +133,7 @@ class Draft:
             leased=tuple(self._still_leased()),
             moved=tuple(Moved(one[0], *one[2:6]) for one in moved if one is not None),
             reasons=tuple((number, reason) for number, reason in self._reasons.items() if entry(number) is not None),
+            erased=tuple(self._erased.items()),
             removed=tuple(self._removed.items()),
             confirmed=tuple(self._confirmed),
             gone=tuple(self._gone),

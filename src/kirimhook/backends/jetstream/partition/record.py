@@ -6,13 +6,15 @@ JSON, because a journal outlives the version that wrote it. Columns where there 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kirimhook.receiver.model import EventState
 
 VERSION = 1
+OF_ERASING = 2
+"""The version of a record that erases: who does not know how stops there."""
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -98,6 +100,8 @@ class Record:
     moved: tuple[Moved, ...] = ()
     reasons: tuple[tuple[int, str], ...] = ()
     """Why the last attempt of an unfinished event failed: number, reason."""
+    erased: tuple[tuple[int, int], ...] = ()
+    """Finished events, and the messages that stand in their place now. The messages end, the events are removed."""
     removed: tuple[tuple[int, EventState], ...] = ()
     """Finished events that may now be deleted from the stream."""
     confirmed: tuple[tuple[int, int], ...] = ()
@@ -106,15 +110,21 @@ class Record:
     """Removed events that have been deleted from the stream."""
     paused: bool | None = None
 
+    def explains(self, numbers: Collection[int]) -> bool:
+        """It says why one of these events failed, or was parked."""
+        return any(number in numbers for number, _ in self.reasons) or any(
+            one.number in numbers and one.reason is not None for one in self.ended
+        )
+
     def encode(self) -> bytes:
         """As the message's payload."""
-        said: dict[str, Any] = {"v": VERSION, "id": self.id, "upto": self.upto}
+        said: dict[str, Any] = {"v": OF_ERASING if self.erased else VERSION, "id": self.id, "upto": self.upto}
         for name, rows in (("noted", self.noted), ("back", self.back), ("ended", self.ended), ("moved", self.moved)):
             if rows:
                 said[name] = tuple(zip(*rows, strict=True))
         if self.leased:
             said["leased"] = [(token, until, *zip(*heads, strict=True)) for token, until, heads in self.leased]
-        for name in ("done", "reasons", "removed", "confirmed", "gone"):
+        for name in ("done", "reasons", "erased", "removed", "confirmed", "gone"):
             if rows := getattr(self, name):
                 said[name] = rows
         if self.paused is not None:
@@ -131,8 +141,8 @@ class Record:
 
     @classmethod
     def _read(cls, said: dict[str, Any]) -> Record:
-        if said["v"] != VERSION:
-            raise ValueError(f"version {said['v']}, this kirimhook knows {VERSION}")
+        if said["v"] not in (VERSION, OF_ERASING):
+            raise ValueError(f"version {said['v']}, this kirimhook knows {OF_ERASING}")
         return cls(
             id=said["id"],
             upto=said["upto"],
@@ -143,6 +153,7 @@ class Record:
             leased=tuple(map(Leased.of, said.get("leased", ()))),
             moved=tuple(map(Moved, *said["moved"])) if "moved" in said else (),
             reasons=tuple((number, reason) for number, reason in said.get("reasons", ())),
+            erased=tuple((number, message) for number, message in said.get("erased", ())),
             removed=tuple((number, EventState(state)) for number, state in said.get("removed", ())),
             confirmed=tuple((number, as_of) for number, as_of in said.get("confirmed", ())),
             gone=tuple(said.get("gone", ())),

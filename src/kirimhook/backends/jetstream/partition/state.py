@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kirimhook.backends.jetstream.partition.entry import Aside, Entry
@@ -18,6 +18,8 @@ from kirimhook.backends.jetstream.partition.record import Back, Ended, Leased, M
 from kirimhook.receiver.model import FINISHED, EventState
 
 VERSION = 1
+OF_ERASING = 2
+"""The version of a snapshot with erased events in it."""
 REMEMBERED = 4096
 """Put-back and removed events of which it is known when that was."""
 
@@ -41,6 +43,10 @@ class State:
         self.aside_due: dict[int, Aside] = {}
         self.removal_due: dict[int, EventState] = {}
         """Removed events that may still be in the stream."""
+        self.erased: dict[int, int] = {}
+        """Erased events, and the sequences of the messages that stand in their place."""
+        self.tombstones: dict[int, int] = {}
+        """The other way round."""
         self.paused = False
         self.remembers_from = 0
         """Since when (a sequence) `was_changed` knows."""
@@ -56,7 +62,7 @@ class State:
 
     def _facts(self) -> tuple[object, ...]:
         lanes = {key: (lane.head, tuple(lane)) for key, lane in self.lanes.items()}
-        table = (self.entries, lanes, self.tally, self.aside_due, self.removal_due)
+        table = (self.entries, lanes, self.tally, self.aside_due, self.removal_due, self.erased)
         return self.sequence, self.noted, self.paused, *table, sorted(self.due_heads(sys.maxsize))
 
     def apply(self, record: Record, sequence: int) -> None:
@@ -71,6 +77,8 @@ class State:
         self._move(record.moved)
         for number, reason in record.reasons:
             self.entries[number] = self.entries[number]._replace(reason=sys.intern(reason))  # many have the same
+        for number, message in record.erased:
+            self.erased[number], self.tombstones[message] = message, number
         self._remove(record.removed)
         self._confirm(record.confirmed, record.gone)
         if record.paused is not None:
@@ -143,6 +151,10 @@ class State:
             self.removal_due[number] = state
             self.aside_due.pop(number, None)
             self._remember(number)
+            place = self.tombstones.pop(number, None)
+            if place is not None:
+                del self.erased[place]
+                self.removal_due[place] = state  # what still says aside that it was erased
 
     def _confirm(self, confirmed: tuple[tuple[int, int], ...], gone: tuple[int, ...]) -> None:
         for number, as_of in confirmed:
@@ -163,6 +175,12 @@ class State:
         """Whether a finished event was put back or removed by a record after `since`, or that is not known any more."""
         return since < self.remembers_from or self._changed.get(number, 0) > since
 
+    def explains(self, numbers: Collection[int]) -> bool:
+        """It says why one of these events failed, or was parked."""
+        entries = (self.entries[number] for number in numbers if number in self.entries)
+        ended = (self.aside_due[number].ended for number in numbers if number in self.aside_due)
+        return any(entry.reason is not None for entry in entries) or any(one and one.reason for one in ended)
+
     def due_heads(self, now: int) -> Iterator[tuple[int, int]]:
         """`(due, number)` of the heads due at `now`, in that order."""
         return self._heads.due(now)
@@ -182,7 +200,7 @@ class State:
     def to_snapshot(self) -> bytes:
         """All of it but what `was_changed` remembers. Compressed; 100 000 entries are some megabytes."""
         said = {
-            "v": VERSION,
+            "v": OF_ERASING if self.erased else VERSION,
             "sequence": self.sequence,
             "noted": self.noted,
             "paused": self.paused,
@@ -191,6 +209,8 @@ class State:
             "aside_due": [(number, *due) for number, due in self.aside_due.items()],
             "removal_due": list(self.removal_due.items()),
         }
+        if self.erased:
+            said["erased"] = list(self.erased.items())
         return zlib.compress(_TO_JSON(said).encode(), 1)
 
     @classmethod
@@ -202,8 +222,8 @@ class State:
             raise ValueError(f"not a snapshot of this journal: {error}") from error
 
     def _restore(self, said: Mapping[str, Any]) -> None:
-        if said["v"] != VERSION:
-            raise ValueError(f"version {said['v']}, this kirimhook knows {VERSION}")
+        if said["v"] not in (VERSION, OF_ERASING):
+            raise ValueError(f"version {said['v']}, this kirimhook knows {OF_ERASING}")
         self.sequence = self.remembers_from = said["sequence"]
         self.noted, self.paused = said["noted"], said["paused"]
         self.tally.update((EventState(state), count) for state, count in said["tally"].items())
@@ -211,6 +231,8 @@ class State:
         for number, as_of, ended in said["aside_due"]:
             self.aside_due[number] = Aside(as_of, None if ended is None else Ended.of(ended))
         self.removal_due.update((number, EventState(state)) for number, state in said["removal_due"])
+        self.erased.update(said.get("erased", ()))
+        self.tombstones.update((message, number) for number, message in self.erased.items())
         for entry in sorted(self.entries.values()):
             if entry.lane is not None:
                 self._add_to_lane(entry.lane, entry.number, entry.due)
