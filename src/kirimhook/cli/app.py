@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from kirimhook import __version__
 from kirimhook.cli import (
     deliveries,
+    deliveries_bulk,
     doctor,
     explain,
     inbox,
@@ -44,6 +45,7 @@ commands.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 commands.command(epilog=rotate.EXAMPLES)(rotate.rotate)
 commands.add_typer(subscriptions.subscriptions, name="subscriptions")
 commands.add_typer(secrets.secrets, name="secrets")
+deliveries.deliveries.command("bulk-replay", epilog=deliveries_bulk.EXAMPLES)(deliveries_bulk.bulk_replay)
 commands.add_typer(deliveries.deliveries, name="deliveries")
 commands.add_typer(sender, name="sender")
 commands.command(epilog=migrate.EXAMPLES)(migrate.migrate)
