@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kirimhook.client import answers, calls, deliveries, events, subscriptions
@@ -14,6 +12,9 @@ from kirimhook.client.exchange import Patience
 from kirimhook.client.method import D, Group, listed, method
 
 if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
     from kirimhook.client.wire import Wire
 
 

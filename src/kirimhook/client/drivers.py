@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from kirimhook.client.wire import Wire
 
 T = TypeVar("T")
+
+_log = logging.getLogger("kirimhook.client")
 
 
 def surroundings(patience: Patience) -> Surroundings:
@@ -54,6 +57,7 @@ class Blocking:
     def _carry_out(self, step: Send | Wait) -> Told:
         if isinstance(step, Send):
             return self._send(step.call)
+        _log.info("waiting %.1f s: %s", step.seconds, step.why)
         time.sleep(step.seconds)
         return None
 
@@ -105,6 +109,7 @@ class Awaiting:
     async def _carry_out(self, step: Send | Wait) -> Told:
         if isinstance(step, Send):
             return await self._send(step.call)
+        _log.info("waiting %.1f s: %s", step.seconds, step.why)
         await asyncio.sleep(step.seconds)
         return None
 
