@@ -111,7 +111,7 @@ class Draft:
         """As it was found by who saw all up to the record `since`. What this draft ended counts as changed."""
         state = self._state
         return (
-            number <= state.noted
+            (number <= state.noted or number in state.tombstones)
             and number not in state.entries
             and number not in state.erased
             and not self.is_removed(number)
