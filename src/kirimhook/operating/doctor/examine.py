@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kirimhook.operating.doctor.finding import Finding, Verdict, failed, left_out, not_run
 from kirimhook.operating.doctor.report import Examined, Report
 from kirimhook.operating.doctor.table import CHECKS
+from kirimhook.operating.doctor.tls import strict
 from kirimhook.operating.doctor.visit import Order, Spent, Visit
 from kirimhook.operating.doctor.wire import NoAnswer, describe
 
@@ -23,6 +24,7 @@ async def examine(order: Order, url: str, tell: Callable[[Examined], None] = lam
     """All checks, in their order. Calls `tell` after each. Raises OSError for authorities that cannot be read."""
     loop = asyncio.get_running_loop()
     began = loop.time()
+    strict(order.authorities)
     visit = Visit(order)
     done: dict[str, Examined] = {}
     for check in CHECKS:

@@ -110,8 +110,8 @@ class Visit:
         self.count()
         return await connection.ask(request, self.bounds.attempt if seconds is None else seconds)
 
-    def count(self) -> None:
-        """One more request. Raises Spent."""
-        if self.requests >= self.bounds.requests:
+    def count(self, more: int = 1) -> None:
+        """So many more requests. Raises Spent, and then none of them may be sent."""
+        if self.requests + more > self.bounds.requests:
             raise Spent
-        self.requests += 1
+        self.requests += more

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from kirimhook.operating.doctor.check import Check
-from kirimhook.operating.doctor.checks.judging import accepted, told
+from kirimhook.operating.doctor.checks.judging import accepted, shown, told
 from kirimhook.operating.doctor.finding import Finding, failed, left_out, not_run, passed, warned
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def _answer(visit: Visit) -> Finding:
 async def _redirect(visit: Visit) -> Finding:
     first = _first(visit)
     if 300 <= first.status <= 399:
-        return failed(f"{first.status} to {first.header(b'location')}")
+        return failed(f"{first.status} to {shown(first.header(b'location') or 'nowhere')}")
     return passed(str(first.status))
 
 
@@ -42,15 +42,22 @@ async def _clock(visit: Visit) -> Finding:
     date = (await visit.ask(visit.letters.signed(visit.letters.event()))).header(b"date")
     if date is None:
         return left_out("its answers have no Date")
-    try:
-        skew = parsedate_to_datetime(date).timestamp() - now
-    except ValueError:
-        return not_run(f"its Date cannot be read: {date!r}")
-    bounds = visit.bounds
+    then = moment_of(date)
+    if then is None:
+        return not_run(f"its Date cannot be read: {shown(date)}")
+    skew, bounds = then - now, visit.bounds
     saw = f"{skew:+.0f} s from the clock of this machine" if abs(skew) > 2 else "the same as on this machine"
     if abs(skew) >= bounds.skew:
         return failed(saw)
     return warned(saw) if abs(skew) > bounds.slight_skew else passed(saw)
+
+
+def moment_of(date: str) -> float | None:
+    """Unix seconds of an HTTP date; None for what is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 async def _latency(visit: Visit) -> Finding:

@@ -16,8 +16,12 @@ _SHOWN = 60
 
 def told(answer: Answer) -> str:
     """The status and the beginning of the text."""
-    text = answer.body[:_SHOWN].decode("utf-8", "replace").strip()
-    return f"{answer.status} {''.join(c if c.isprintable() else '?' for c in text)}".strip()
+    return f"{answer.status} {shown(answer.body.decode('utf-8', 'replace'))}".strip()
+
+
+def shown(text: str) -> str:
+    """The beginning of what a stranger says, on one line."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_SHOWN].strip())
 
 
 def accepted(answer: Answer) -> Finding:

@@ -36,6 +36,7 @@ async def _keep_alive(visit: Visit) -> Finding:
 
 async def _at_once(visit: Visit) -> Finding:
     count = visit.bounds.at_once
+    visit.count(count)
     connections: list[Connection] = []
     try:
         for _ in range(count):
@@ -52,7 +53,7 @@ async def _at_once(visit: Visit) -> Finding:
 async def _answered(visit: Visit, connection: Connection) -> str:
     """What was answered, where that is not 2xx."""
     try:
-        answer = await visit.ask_over(connection, visit.letters.signed(visit.letters.event()))
+        answer = await connection.ask(visit.letters.signed(visit.letters.event()), visit.bounds.attempt)
     except NoAnswer as error:
         return str(error)
     return "" if answer.is_success else told(answer)

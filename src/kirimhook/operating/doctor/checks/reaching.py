@@ -48,12 +48,20 @@ async def _connect(visit: Visit) -> Finding:
             visit.address = was
         else:
             visit.address = was or address
+    return reached(len(visit.addresses), visit.address, refused)
+
+
+def reached(count: int, accepting: str, refused: dict[str, str]) -> Finding:
+    """Of `count` addresses, the first that accepts, and those that do not with the reason.
+
+    Where localhost has two addresses, a server commonly listens on one.
+    """
     said = ", ".join(f"{address}: {why}" for address, why in refused.items())
-    if not visit.address:
+    if not accepting:
         return failed(said)
     if any(not ip_address(address.partition("%")[0]).is_loopback for address in refused):
-        return warned(f"{visit.address} accepts; {said}")
-    return passed(f"{visit.address} accepts" if refused else f"{len(visit.addresses)} of {len(visit.addresses)} accept")
+        return warned(f"{accepting} accepts; {said}")
+    return passed(f"{count - len(refused)} of {count} accept")
 
 
 def _is_public(address: str) -> bool:

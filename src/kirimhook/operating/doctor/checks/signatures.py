@@ -29,8 +29,8 @@ async def _forged(visit: Visit) -> Finding:
 
 async def _other_body(visit: Visit) -> Finding:
     letters = visit.letters
-    sent, signed = letters.event(), letters.event()
-    return refused(await visit.ask(letters.delivery(sent, letters.signature(signed.body))))
+    event = letters.event()
+    return refused(await visit.ask(letters.delivery(event, letters.signature(event.body + b" "))))
 
 
 async def _other_time(visit: Visit) -> Finding:
@@ -147,7 +147,7 @@ ROWS = (
     ),
     Check(
         id="other_body",
-        tries="Delivers one event with the signature of another.",
+        tries="Delivers a test event with the signature of another body, one byte longer.",
         right="401 (another 4xx will do), and nothing stored.",
         section="1, 6 [seed]",
         cost="Whoever has seen one delivery can invent any other.",
