@@ -16,6 +16,7 @@ from kirimhook.cli import (
     explain,
     inbox,
     migrate,
+    reconcile,
     rotate,
     secrets,
     serve,
@@ -47,6 +48,7 @@ commands.add_typer(subscriptions.subscriptions, name="subscriptions")
 commands.add_typer(secrets.secrets, name="secrets")
 deliveries.deliveries.command("bulk-replay", epilog=deliveries_bulk.EXAMPLES)(deliveries_bulk.bulk_replay)
 commands.add_typer(deliveries.deliveries, name="deliveries")
+commands.command(epilog=reconcile.EXAMPLES)(reconcile.reconcile)
 commands.add_typer(sender, name="sender")
 commands.command(epilog=migrate.EXAMPLES)(migrate.migrate)
 commands.command(epilog=command.EXAMPLES)(command.demo)

@@ -15,9 +15,10 @@ from kirimhook.contract.retry import SCHEDULE
 from kirimhook.operating.reconciling.canary import Canary, Outcome, Probe
 from kirimhook.operating.reconciling.letters import Letter
 from kirimhook.operating.reconciling.plan import Judged, Plan, Wanted
-from kirimhook.operating.reconciling.replays import Replayed
+from kirimhook.operating.reconciling.troubles import Told
 from kirimhook.operating.reconciling.verdicts import Facts, Rules, judge
 from kirimhook.operating.reconciling.watch import News
+from kirimhook.operating.replaying import Tally
 from kirimhook.receiver.model import EventState
 from tests.operating.reconciling.letters import dead
 
@@ -51,8 +52,8 @@ class Provider:
         self._answer()
         return None if self.is_enabled(self.clock()) else "consecutive_failures"
 
-    async def finish(self) -> Replayed:
-        return Replayed()
+    async def finish(self) -> Tally:
+        return Tally()
 
     async def look(self) -> Plan:
         self._answer()
@@ -79,11 +80,11 @@ class Provider:
         self.probes.append((self.clock(), sent[-1].outcome is Outcome.TAKEN))
         return Probe(tuple(sent))
 
-    async def replay(self, wanted: Sequence[Wanted]) -> Replayed:
+    async def replay(self, wanted: Sequence[Wanted]) -> Tally:
         self._answer()
         for one in wanted:
             self._send(_number(one))
-        return Replayed(len(wanted))
+        return Tally(len(wanted))
 
     async def has_recovered(self) -> bool:
         self._answer()
@@ -163,5 +164,5 @@ class Played:
     def is_stopping(self) -> bool:
         return self.now >= self.end
 
-    async def hear(self, news: News) -> None:
+    async def hear(self, news: News, told: Told) -> None:
         self.news.append(news)

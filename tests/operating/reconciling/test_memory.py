@@ -25,7 +25,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_it_is_there_again_and_its_owners_only(path: Path) -> None:
     with Memory(path) as memory:
-        memory.note([Wanted(dead(1), 0, born=5), Wanted(dead(2), 0)], run=100, at=101)
+        memory.begin(100)
+        memory.note([Wanted(dead(1), 0, born=5), Wanted(dead(2), 0)], at=101)
         memory.tell(Told(frozenset({State.UNHEALTHY}), {Verdict.PARKED: 3}))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with Memory(path) as memory:
@@ -41,16 +42,20 @@ def test_it_is_there_again_and_its_owners_only(path: Path) -> None:
 
 def test_it_says_nothing_of_whom_an_event_is_about(path: Path) -> None:
     with Memory(path) as memory:
-        memory.note([Wanted(dead(event_id="wamid.HBgMNjI4MTIzNDU2Nzg5"), 0)], run=1, at=1)
+        memory.begin(1)
+        memory.note([Wanted(dead(event_id="wamid.HBgMNjI4MTIzNDU2Nzg5"), 0)], at=1)
     assert b"wamid" not in path.read_bytes()
 
 
 def test_an_event_is_counted_once_a_run_however_many_of_its_letters_are_replayed(path: Path) -> None:
     statuses = [Wanted(dead(serial, event_id="wamid.A", event_type="message.status"), 0) for serial in range(6)]
     with Memory(path) as memory:
-        memory.note(statuses[:3], run=1, at=1)
-        memory.note(statuses[3:5], run=2, at=2)
-        memory.note(statuses[5:], run=2, at=3)
+        memory.begin(1)
+        memory.note(statuses[:3], at=1)
+        memory.begin(2)
+        memory.note(statuses[3:5], at=2)
+        memory.begin(2)
+        memory.note(statuses[5:], at=3)
         assert memory.rounds({statuses[0].letter.subject, b"unknown"}) == {statuses[0].letter.subject: 2}
 
 
@@ -62,7 +67,8 @@ def test_there_is_room_again_when_few_enough_are_in_the_hour(
     past = sorted(at for at in times if at <= now)
     with Memory(tmp_path_factory.mktemp("room") / "memory.db") as memory:
         for serial, at in enumerate(past):
-            memory.note([Wanted(dead(serial), 0)], run=at, at=at)
+            memory.begin(at)
+            memory.note([Wanted(dead(serial), 0)], at=at)
         assert memory.spent(now) == sum(now - at < HOUR_MS for at in past)
         room_at = memory.room_at(budget, now)
         assert (room_at == now) == (memory.spent(now) < budget)
@@ -73,7 +79,8 @@ def test_there_is_room_again_when_few_enough_are_in_the_hour(
 def test_what_is_past_is_forgotten(path: Path) -> None:
     with Memory(path) as memory:
         for serial in range(4):
-            memory.note([Wanted(dead(serial), 0)], run=serial, at=serial)
+            memory.begin(serial)
+            memory.note([Wanted(dead(serial), 0)], at=serial)
         memory.forget(2)
         kept = Counter(memory.replayed([delivery_id(serial) for serial in range(4)]))
     assert kept == Counter([delivery_id(2), delivery_id(3)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,10 +10,11 @@ from typing import Protocol
 from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.operating.reconciling import canary
 from kirimhook.operating.reconciling.canary import Canary, Outcome, Probe
-from kirimhook.operating.reconciling.looking import Place, Window, look
+from kirimhook.operating.reconciling.looking import Place, look
 from kirimhook.operating.reconciling.plan import Plan, Wanted
-from kirimhook.operating.reconciling.replays import Replayed, Replayer
+from kirimhook.operating.reconciling.replays import Replayer
 from kirimhook.operating.reconciling.verdicts import DAY, DEDUPE_DAYS, Rules
+from kirimhook.operating.replaying import Tally
 
 BY_ITSELF = "consecutive_failures"
 """The reason of a subscription that the provider disabled. What a person disabled, and what is gone, stays so."""
@@ -29,7 +29,7 @@ class World(Protocol):
         """Why its subscription is disabled; None when it is active, or has been enabled again now."""
         ...
 
-    async def finish(self) -> Replayed:
+    async def finish(self) -> Tally:
         """What an earlier run was interrupted in."""
         ...
 
@@ -41,7 +41,7 @@ class World(Protocol):
 
     async def probe(self, wanted: Sequence[Wanted]) -> Probe: ...
 
-    async def replay(self, wanted: Sequence[Wanted]) -> Replayed: ...
+    async def replay(self, wanted: Sequence[Wanted]) -> Tally: ...
 
     async def has_recovered(self) -> bool:
         """Whether the endpoint took anything since the last probe that it did not take."""
@@ -60,8 +60,8 @@ class World(Protocol):
 class Options:
     """`enable`: a subscription that the provider disabled is enabled again."""
 
-    window: Callable[[float], Window] = lambda _: Window()
-    """For the present moment (unix seconds)."""
+    after: Callable[[float], datetime | None] = lambda _: None
+    """Only letters created after this moment, for the present one (unix seconds)."""
     rules: Rules = field(default_factory=Rules)
     enable: bool = False
 
@@ -100,13 +100,14 @@ class Ground:
         await subscriptions.update(self._place.subscription_id, status="active")
         return None
 
-    async def finish(self) -> Replayed:
+    async def finish(self) -> Tally:
         return await self._replayer.finish()
 
     async def look(self) -> Plan:
         now = self._clock()
         self._place.memory.forget(int((now - KEPT) * 1000))
-        return await look(self._place, self._options.window(now), self._options.rules, now, self._progress)
+        self._place.memory.begin(int(now * 1000))
+        return await look(self._place, self._options.after(now), self._options.rules, now, self._progress)
 
     async def is_ready(self) -> bool:
         self._was_ready = self._ready is None or await self._ready()
@@ -114,14 +115,11 @@ class Ground:
 
     async def probe(self, wanted: Sequence[Wanted]) -> Probe:
         self._since = self._clock()
-        run = self._now()
-        done = await canary.probe(
-            self._place, wanted, lambda one: self._place.memory.note([one], run, self._now()), asyncio.sleep
-        )
+        done = await canary.probe(self._place, wanted, lambda one: self._place.memory.note([one], self._now()))
         self._open = () if done.is_taken else tuple(one for one in done.sent if one.delivery_id)
         return done
 
-    async def replay(self, wanted: Sequence[Wanted]) -> Replayed:
+    async def replay(self, wanted: Sequence[Wanted]) -> Tally:
         return await self._replayer.replay(wanted)
 
     async def has_recovered(self) -> bool:

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from kirimhook.client.clients import AsyncKirim
-from kirimhook.client.errors import NotFound, Refused, UnexpectedAnswer
+from kirimhook.client.errors import NotFound
 from kirimhook.contract.resources import Delivery
 from kirimhook.operating.reconciling.letters import Letter, letter
 from kirimhook.operating.reconciling.memory import Memory
 from kirimhook.operating.reconciling.plan import Judged, Plan
 from kirimhook.operating.reconciling.verdicts import TO_REPLAY, Facts, Rules, Verdict, judge
+from kirimhook.operating.replaying.abilities import abilities
 from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import EventState
 
 LINKS = 50
 """Replays of replays that are followed back to the first delivery of an event; beyond, its age cannot be told."""
-_LIST = "/v1/webhook_deliveries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,52 +31,29 @@ class Place:
     subscription_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which letters: created after, and before, these moments. None: no bound."""
-
-    after: datetime | None = None
-    before: datetime | None = None
-
-
 async def look(
-    place: Place, window: Window, rules: Rules, now: float, progress: Callable[[Plan], None] = lambda _: None
+    place: Place, after: datetime | None, rules: Rules, now: float, progress: Callable[[Plan], None] = lambda _: None
 ) -> Plan:
-    """What the dead letters come to at `now` (unix seconds). Calls `progress` after each page.
+    """What the dead letters created after a moment come to at `now` (unix seconds). Calls `progress` after each page.
 
     Raises what the client raises, `InboxUnavailable`, sqlite3.Error.
     """
     looking = _Looking(place, rules, int(now * 1000))
-    async for page in _pages(place, window):
+    async for page in _pages(place, after):
         await looking.judge(page)
         progress(looking.plan)
     return looking.plan
 
 
-async def _pages(place: Place, window: Window) -> AsyncIterator[Sequence[Delivery]]:
+async def _pages(place: Place, after: datetime | None) -> AsyncIterator[Sequence[Delivery]]:
     deliveries = place.client.webhook_deliveries.list(
         subscription_id=place.subscription_id,
         status="dead",
-        unreplayed=True if await _knows_unreplayed(place.client) else None,
-        created_after=window.after,
-        created_before=window.before,
+        unreplayed=True if (await abilities(place.client)).unreplayed else None,
+        created_after=after,
     )
     async for page in deliveries.pages():
         yield page.items
-
-
-async def _knows_unreplayed(client: AsyncKirim) -> bool:
-    """Whether the API's own document has that filter. Where there is no document, it is not asked for."""
-    try:
-        document: dict[str, Any] = await client.document()
-        parameters = document["paths"][_LIST]["get"]["parameters"]
-        return any(parameter.get("name") == "unreplayed" for parameter in parameters)
-    except (NotFound, UnexpectedAnswer, KeyError, TypeError, AttributeError):
-        return False
-    except Refused as error:
-        if error.status in {401, 403, 405}:  # a document that this key may not see; the list will say so, if it matters
-            return False
-        raise
 
 
 class _Looking:

@@ -46,6 +46,7 @@ class Memory:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY))
         self._connection = sqlite3.connect(path, timeout=10.0)
         self._connection.executescript(_SCHEMA)
+        self._run = 0
 
     def __enter__(self) -> Self:
         return self
@@ -53,9 +54,13 @@ class Memory:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def note(self, wanted: Iterable[Wanted], run: int, at: int) -> None:
-        """These were replayed. Durable on return."""
-        rows = [(one.letter.id, one.letter.subject, one.born, run, at) for one in wanted]
+    def begin(self, run: int) -> None:
+        """What is noted from now on is of one round."""
+        self._run = run
+
+    def note(self, wanted: Iterable[Wanted], at: int) -> None:
+        """These are replayed. Durable on return."""
+        rows = [(one.letter.id, one.letter.subject, one.born, self._run, at) for one in wanted]
         with self._connection as connection:
             connection.executemany("INSERT OR REPLACE INTO replays VALUES (?, ?, ?, ?, ?)", rows)
 

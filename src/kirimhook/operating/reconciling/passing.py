@@ -10,7 +10,8 @@ from typing import Any
 from kirimhook.operating.reconciling.canary import Probe
 from kirimhook.operating.reconciling.ground import World
 from kirimhook.operating.reconciling.plan import Plan
-from kirimhook.operating.reconciling.replays import NOTHING, Replayed
+from kirimhook.operating.reconciling.replays import NOTHING
+from kirimhook.operating.replaying import Tally
 
 
 class Stopped(StrEnum):
@@ -28,10 +29,10 @@ class Pass:
     """What a pass came to."""
 
     plan: Plan
-    finished: Replayed = NOTHING
+    finished: Tally = NOTHING
     """Of an earlier pass that was interrupted."""
     probe: Probe | None = None
-    done: Replayed = NOTHING
+    done: Tally = NOTHING
     """Of this one, the probe included."""
     stopped: Stopped | None = None
     detail: str | None = None
@@ -44,7 +45,7 @@ class Pass:
     @property
     def left(self) -> int:
         """Letters that need people."""
-        return self.plan.for_people + self.waiting + self.finished.refused
+        return self.plan.for_people + self.waiting + self.finished.refused + self.finished.unsure
 
     @property
     def is_clean(self) -> bool:
@@ -57,6 +58,7 @@ class Pass:
             "replayed": self.done.replayed + self.finished.replayed,
             "gone": self.done.gone + self.finished.gone,
             "refused": self.done.refused + self.finished.refused,
+            "unsure": self.done.unsure + self.finished.unsure,
             "stopped": None if self.stopped is None else self.stopped.value,
             "detail": self.detail,
             "left": self.left,
@@ -96,6 +98,6 @@ async def _replayed(world: World, found: Pass) -> Pass:
     return replace(probed, done=probed.done.plus(await world.replay(rest)), detail=None)
 
 
-def sent(probe: Probe) -> Replayed:
+def sent(probe: Probe) -> Tally:
     """Canaries are replays too."""
-    return Replayed(probe.replayed, 0, len(probe.sent) - probe.replayed)
+    return Tally(probe.replayed, 0, len(probe.sent) - probe.replayed)

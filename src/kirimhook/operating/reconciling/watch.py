@@ -15,10 +15,10 @@ from kirimhook.operating.reconciling import states, troubles
 from kirimhook.operating.reconciling.ground import World
 from kirimhook.operating.reconciling.passing import sent
 from kirimhook.operating.reconciling.plan import Plan, Wanted
-from kirimhook.operating.reconciling.replays import Replayed
 from kirimhook.operating.reconciling.states import ENDED, WAITING, Course, Move, Pace, State, moved
 from kirimhook.operating.reconciling.troubles import Told
 from kirimhook.operating.reconciling.verdicts import Verdict
+from kirimhook.operating.replaying import Tally
 from kirimhook.receiver.inbox import InboxUnavailable
 
 BUDGET = 1000
@@ -37,7 +37,7 @@ class News(NamedTuple):
 
     state: State
     plan: Plan | None
-    replayed: Replayed
+    replayed: Tally
     detail: str | None
     trouble: State | None = None
     left: Mapping[Verdict, int] = {}
@@ -59,7 +59,7 @@ class Surroundings(Protocol):
     @property
     def is_stopping(self) -> bool: ...
 
-    async def hear(self, news: News) -> None: ...
+    async def hear(self, news: News, told: Told) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Watch:
         self._plan = Plan()
         self._pace = terms.pace
         self._portion: list[Wanted] = []
-        self._replayed = Replayed()
+        self._replayed = Tally()
         self._detail: str | None = None
 
     async def run(self) -> State:
@@ -96,7 +96,7 @@ class Watch:
         return self.course.state
 
     async def _step(self) -> Move:
-        self._replayed, self._detail = Replayed(), None
+        self._replayed, self._detail = Tally(), None
         if self.course.state in WAITING:
             return await self._rested()
         work: dict[State, Callable[[], Awaitable[Move]]] = {
@@ -172,7 +172,8 @@ class Watch:
         if has_looked:
             self.told, left = troubles.left(self.told, self._plan.counts)
         plan = self._plan if has_looked else None
-        await self._around.hear(News(self.course.state, plan, self._replayed, self._detail, trouble, left))
+        news = News(self.course.state, plan, self._replayed, self._detail, trouble, left)
+        await self._around.hear(news, self.told)
 
 
 class Living:
@@ -183,16 +184,19 @@ class Living:
         clock: Callable[[], float],
         draw: Callable[[], float],
         stop: asyncio.Event,
-        hear: Callable[[News], Awaitable[None]],
+        hear: Callable[[News, Told], Awaitable[None]],
     ) -> None:
         self.clock = clock
         self.draw = draw
-        self.hear = hear
+        self._hear = hear
         self._stop = stop
 
     @property
     def is_stopping(self) -> bool:
         return self._stop.is_set()
+
+    async def hear(self, news: News, told: Told) -> None:
+        await self._hear(news, told)
 
     async def wait(self, seconds: float) -> None:
         try:
