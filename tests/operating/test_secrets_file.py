@@ -161,7 +161,7 @@ def test_ids_that_no_comment_carries_are_refused(tmp_path: Path, ids: tuple[str,
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = SecretsFile(tmp_path / "none")
 
-    for use in (file.entries, file.rewrite, lambda: file.drop([A])):
+    for use in (file.entries, lambda: file.drop([A])):
         with pytest.raises(SecretsFileError, match="none: there is no such file"):
             use()
 
@@ -171,16 +171,6 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         SecretsFile(tmp_path / "missing" / "secrets.txt").add(A, ONE, "sec_1")
     with pytest.raises(SecretsFileError, match="it cannot be read: Is a directory"):
         SecretsFile(tmp_path).add(A, ONE, "sec_1")
-
-
-def test_to_rewrite_puts_another_file_with_the_same_content_in_its_place(tmp_path: Path) -> None:
-    file = file_of(tmp_path, "# ours", A.reveal())
-    before, content = file.path.stat().st_ino, file.path.read_bytes()
-
-    file.rewrite()
-
-    assert file.path.stat().st_ino != before
-    assert file.path.read_bytes() == content
 
 
 CHANGES = st.lists(

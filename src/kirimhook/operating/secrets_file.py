@@ -85,10 +85,6 @@ class SecretsFile:
         """
         self._change(lambda lines: _without(lines, secrets))
 
-    def rewrite(self) -> None:
-        """Put another file with the same content in its place: shows that it can be done. Raises SecretsFileError."""
-        self._change(list, always=True)
-
     def check(self) -> None:
         """Show that a secret could be added now: there is room for it, and the file can be written.
 
@@ -106,14 +102,12 @@ class SecretsFile:
         except OSError as error:
             raise self._error(f"it cannot be written: {error.strerror or type(error).__name__}") from None
 
-    def _change(
-        self, change: Callable[[list[_Line]], list[_Line]], *, may_be_empty: bool = False, always: bool = False
-    ) -> None:
+    def _change(self, change: Callable[[list[_Line]], list[_Line]], *, may_be_empty: bool = False) -> None:
         try:
             with _alone(self.path.resolve().parent):
                 lines = self._lines(may_be_empty=may_be_empty)
                 changed = change(lines)
-                if always or changed != lines:
+                if changed != lines:
                     content = _content(changed)
                     self._check(content)
                     write_atomically(self.path, content)

@@ -51,7 +51,7 @@ async def rotate(stage: Stage, subscription_id: str, named: Sequence[str] = ()) 
     found = _of(stage.journal.load(), subscription_id)
     if found is None:
         journal = await begun(stage, subscription_id, named)
-        stage.file.rewrite()  # a file that cannot be replaced is found out before there is a secret to write
+        stage.file.check()  # a file that takes no other secret is found out before there is one
         stage.journal.save(journal)
         return Outcome(await _first(stage, journal))
     if found.step in {Step.TAKE_BACK, Step.UNWRITE}:

@@ -58,7 +58,8 @@ async def confirm(stage: Stage, journal: Journal) -> Journal:
 
     await stage.until(unconfirmed)
     matched = ", ".join(f"{look.name} {look.use(new).matches}" for look in await stage.receivers.look())
-    stage.tell(Step.CONFIRM, f"deliveries verified with it, after {trials.sent} test deliveries: {matched}")
+    tests = f", with {trials.sent} test deliveries" if trials.sent else ""
+    stage.tell(Step.CONFIRM, f"deliveries have verified with it{tests}: {matched}")
     return journal
 
 
