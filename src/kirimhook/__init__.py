@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kirimhook.backends import open_inbox
+    from kirimhook.client import AsyncKirim, Kirim
     from kirimhook.contract.signature import Secret, SignatureError, sign, verify
     from kirimhook.receiver.endpoint import Receiver
     from kirimhook.receiver.event import Event
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncKirim",
     "Event",
     "Hooks",
     "Keyring",
+    "Kirim",
     "Park",
     "Receiver",
     "Retry",
@@ -47,9 +50,11 @@ __all__ = [
 ]
 
 _HOME = {
+    "AsyncKirim": "kirimhook.client",
     "Event": "kirimhook.receiver.event",
     "Hooks": "kirimhook.receiver.hooks",
     "Keyring": "kirimhook.receiver.secrets",
+    "Kirim": "kirimhook.client",
     "Park": "kirimhook.receiver.hooks",
     "Receiver": "kirimhook.receiver.endpoint",
     "Retry": "kirimhook.receiver.hooks",

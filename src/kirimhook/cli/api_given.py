@@ -60,7 +60,7 @@ def with_api(
 
     `may_be_done`: what to say where no answer came to a call that may have been carried out.
     """
-    from kirimhook.client import ApiError, Kirim, UnexpectedAnswer, Unreachable
+    from kirimhook.client import ApiError, ArgumentError, Kirim, UnexpectedAnswer, Unreachable
 
     try:
         with Kirim(**_told(url, key, bundle)) as kirim:
@@ -69,13 +69,15 @@ def with_api(
         raise failed(error, may_be_done) from error
     except ApiError as error:
         raise failed(error) from error
+    except ArgumentError as error:
+        raise misuse(str(error)) from None
 
 
 def with_api_async(
     url: str | None, key: str | None, bundle: Path | None, work: Callable[[AsyncKirim], Awaitable[T]]
 ) -> T:
     """The same, for work that waits for several things at once."""
-    from kirimhook.client import ApiError, AsyncKirim, UnexpectedAnswer, Unreachable
+    from kirimhook.client import ApiError, ArgumentError, AsyncKirim, UnexpectedAnswer, Unreachable
 
     async def run() -> T:
         async with AsyncKirim(**_told(url, key, bundle)) as kirim:
@@ -85,6 +87,8 @@ def with_api_async(
         return asyncio.run(run())
     except (ApiError, Unreachable, UnexpectedAnswer) as error:
         raise failed(error) from error
+    except ArgumentError as error:
+        raise misuse(str(error)) from None
 
 
 def failed(error: Exception, may_be_done: str = "") -> Failure:

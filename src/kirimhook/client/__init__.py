@@ -14,6 +14,7 @@ from kirimhook.client.answers import Page
 from kirimhook.client.calls import UNSET
 from kirimhook.client.clients import AsyncKirim, Kirim
 from kirimhook.client.errors import (
+    ArgumentError,
     Conflict,
     Forbidden,
     InvalidRequest,
@@ -32,6 +33,7 @@ __all__ = [
     "HOSTED",
     "UNSET",
     "ApiError",
+    "ArgumentError",
     "AsyncKirim",
     "AsyncListing",
     "Conflict",

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from kirimhook.client.answers import Answer
+from kirimhook.client.errors import ArgumentError
 from kirimhook.contract.headers import CONTENT_TYPE, JSON_CONTENT_TYPE
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Call(Generic[T]):
 
 
 def get(path: str, read: Callable[[Answer], T], **query: object) -> Call[T]:
-    """Parameters that are None are left out. Raises ValueError for a moment without an offset."""
+    """Parameters that are None are left out. Raises ArgumentError for a moment without an offset."""
     return Call("GET", path, read, {name: _written(value) for name, value in query.items() if value is not None})
 
 
@@ -79,10 +80,14 @@ def post(
 ) -> Call[T]:
     """Of an object, fields that are None are left out; bytes are sent as they are.
 
-    Without an idempotency key one is made. Raises ValueError for one that no API takes, and for what is no JSON.
+    Without an idempotency key one is made. Raises ArgumentError for a key or a header that cannot travel, and for what
+    is no JSON.
     """
     sent = body if body is None or isinstance(body, bytes) else as_json(body)
     typed = {} if sent is None else {CONTENT_TYPE: JSON_CONTENT_TYPE}
+    for name, value in (headers or {}).items():
+        if not (value.isascii() and value.isprintable()):
+            raise ArgumentError(f"{name} has printable ASCII characters and no others")
     more = {**typed, IDEMPOTENCY_KEY: _key(idempotency_key), **(headers or {})}
     return Call("POST", path, read, headers=more, body=sent)
 
@@ -98,14 +103,14 @@ def delete(path: str, read: Callable[[Answer], T]) -> Call[T]:
 
 
 def segment(identifier: str) -> str:
-    """An id as a part of a path. Raises ValueError for what would be another path."""
+    """An id as a part of a path. Raises ArgumentError for what would be another path."""
     if not identifier.strip(".") or not identifier.isprintable():
-        raise ValueError(f"{identifier!r} is no id")
+        raise ArgumentError(f"{identifier!r} is no id")
     return quote(identifier, safe="")
 
 
 def as_json(body: Mapping[str, object]) -> bytes:
-    """As a JSON object, without the fields that are None. Raises ValueError for what is no JSON."""
+    """As a JSON object, without the fields that are None. Raises ArgumentError for what is no JSON."""
     return _encoded({name: value for name, value in body.items() if value is not None})
 
 
@@ -113,8 +118,8 @@ def _encoded(body: Mapping[str, object]) -> bytes:
     plain = {name: _plain(value) for name, value in body.items()}
     try:
         text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, RecursionError) as error:
-        raise ValueError(f"it cannot be written as JSON: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"it cannot be written as JSON: {error}") from None
     return text.encode("utf-8", "surrogatepass")  # half a character is for the API to refuse
 
 
@@ -130,14 +135,22 @@ def _written(value: object) -> str:
             return "true" if value else "false"
         case datetime():
             if value.tzinfo is None:
-                raise ValueError("a moment needs an offset: datetime.now(UTC), not datetime.now()")
+                raise ArgumentError("a moment needs an offset: datetime.now(UTC), not datetime.now()")
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         case _:
-            return str(value)
+            return _text(str(value))
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError("half a character is no text") from None
+    return text
 
 
 def _key(given: str | None) -> str:
     key = uuid.uuid4().hex if given is None else given
     if not (0 < len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
-        raise ValueError(f"an idempotency key has 1 to {MAX_KEY_CHARS} printable ASCII characters")
+        raise ArgumentError(f"an idempotency key has 1 to {MAX_KEY_CHARS} printable ASCII characters")
     return key

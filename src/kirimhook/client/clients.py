@@ -86,7 +86,7 @@ class Kirim(_Root[Blocking]):
     because the API asks for it. `verify`: whom to trust; without it, whom the system trusts.
 
     Raises ValueError for what makes no sense, ImportError without the extra "client". Calls raise ApiError for an
-    answer that says no, Unreachable, UnexpectedAnswer, and ValueError for arguments that make no sense.
+    answer that says no, Unreachable, UnexpectedAnswer, and ArgumentError (a ValueError) for what cannot be sent.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""What a call can end in instead of a result: an answer that says no, no answer, an answer that makes no sense."""
+"""What a call can end in instead of a result.
+
+Arguments that cannot be sent, an answer that says no, no answer, an answer that makes no sense.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ from kirimhook.contract.errors import ApiError, ErrorType, Kind, parse
 
 MAX_MESSAGE = 1000
 """Characters that are kept of the API's words."""
+
+
+class ArgumentError(ValueError):
+    """What was given to a call cannot be sent: nothing was."""
 
 
 class Refused(ApiError):

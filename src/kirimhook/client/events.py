@@ -21,7 +21,7 @@ def publish(
 ) -> Call[EventReceipt]:
     """Store an event and have it delivered to every subscription that wants its type.
 
-    The same id twice is one event. Raises ValueError for data that is no JSON.
+    The same id twice is one event. Raises ArgumentError for data that is no JSON.
     """
     return calls.post(_ALL, answers.one(EventReceipt), {"type": type, "data": data, "id": id}, idempotency_key)
 
