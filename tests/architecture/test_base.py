@@ -15,6 +15,7 @@ NEEDS_MORE = (
     "kirimhook.cli.",
     "kirimhook.client.wire",
     "kirimhook.migrations",
+    "kirimhook.operating.doctor",
     "kirimhook.sender",
     "kirimhook.serving",
     "kirimhook.testing.devca",
