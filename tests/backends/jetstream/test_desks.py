@@ -186,3 +186,21 @@ def test_two_at_one_partition_share_it(node: NatsCluster) -> None:
                 assert of_key == sorted(of_key)
 
     asyncio.run(play())
+
+
+def test_what_is_adopted_is_noted_behind_more_than_is_read_ahead(node: NatsCluster) -> None:
+    """Nothing is leased meanwhile that would note the rest."""
+
+    async def play() -> None:
+        async with handles(node, partitions=1) as there, handles(node) as elsewhere:
+            source, inbox = await elsewhere.open(), await there.open()
+            await source.put(events("done"))
+            assert await drain(source) == ["done"]
+            await inbox.pause()
+            for start in range(0, ahead.MOST + 500, 500):
+                await inbox.put(events(*(f"e{index}" for index in range(start, start + 500))))
+            async with asyncio.timeout(30):
+                assert await inbox.adopt(await source.read(0, 1)) == 1
+            assert (await inbox.stats()).counts[EventState.DONE] == 1
+
+    asyncio.run(play())

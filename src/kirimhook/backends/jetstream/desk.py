@@ -92,8 +92,10 @@ class Desk:
         return await self.do(lambda batch: batch.lease(limit, until, token))
 
     async def note_adopted(self) -> bool:
-        """Note what was adopted and has been read, and what comes before it. False: there is no room for more."""
-        while any(one.adopted is not None for one in self.ahead.fresh):
+        """Note what was adopted and has been read, and what comes before it; also where that is more than is ever read
+        ahead. False: there is no room for more."""
+        ahead = self.ahead
+        while (ahead.is_full and ahead.has_more) or any(one.adopted is not None for one in ahead.fresh):
             noted = self.state.noted
             await self.do(lambda batch: batch.note(MOST_NOTED))
             if self.state.noted == noted:
