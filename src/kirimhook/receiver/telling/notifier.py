@@ -20,8 +20,10 @@ from kirimhook.receiver.telling.progress import Progress, read, written
 from kirimhook.telling import LEASE, LONGEST, NotToldError, Teller, again_in, document
 
 BOOKMARK = "told"
-PAGE = 50
-"""Events of one read, with their bodies."""
+PAGE, MOST_PAGE = 50, 5000
+"""Events of one read: the first, and at most. On NATS each read costs a walk over all that is parked."""
+HEAVY = 8 * 1024 * 1024
+"""Bytes of bodies in one read, about, at most."""
 SELDOM = 60.0
 """Seconds: so often somebody counts what is parked, in case it was others who parked it."""
 ANYWAY = 3600.0
@@ -149,14 +151,15 @@ class Notifier:
 
     async def _read(self, progress: Progress, now: int) -> Look:
         look = Look(progress, now)
-        cursor: str | None = None
+        cursor, size = None, PAGE
         while True:
-            page = await self._inbox.list(_PARKED, PAGE, cursor)
+            page = await self._inbox.list(_PARKED, size, cursor)
             for stored in page.events:
                 look.add(stored)
             cursor = page.next_cursor
             if cursor is None:
                 return look
+            size = next_size(size, sum(len(stored.event.body) for stored in page.events))
 
     async def _tell(self, look: Look, progress: Progress, held: str, now: int) -> int:
         try:
@@ -173,3 +176,9 @@ class Notifier:
         self._counts["told"] += look.fresh
         self._looked(look, now)
         return look.fresh
+
+
+def next_size(size: int, weight: int) -> int:
+    """How many events to read next, after so many of this weight (bytes): four times as many, where that is light."""
+    light = HEAVY * size // max(weight, 1)
+    return max(min(4 * size, light, MOST_PAGE), 1)

@@ -22,7 +22,7 @@ MARK = 8
 """Characters."""
 
 
-class UnknownProgress(Exception):
+class UnknownProgress(ValueError):
     """What the inbox keeps was not written by this version."""
 
 
