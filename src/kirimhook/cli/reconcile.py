@@ -40,8 +40,8 @@ the others follow when the endpoint has taken it.
 It can be interrupted at any point and run again: what was replayed is not replayed again.
 
 With --json: {subscription_id, letters: {missing, untellable, held, parked, …}, replayed, gone, refused, unsure,
-stopped, detail, left, examples}; with --watch a line of JSON for each thing that happens: {at, state, letters, replayed, gone,
-refused, detail, trouble, left}.
+stopped, detail, left, examples}; with --watch a line of JSON for each thing that happens: {at, state, letters,
+replayed, gone, refused, detail, trouble, left}.
 
 Exit codes: 0 nothing is left, 1 something is left for you, or it failed, 2 the command line makes no sense, 130
 interrupted. With --watch: 0 told to stop and did."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kirimhook.client.errors import Conflict, NotFound
 from kirimhook.contract.resources import Delivery, DeliveryStatus
+from kirimhook.contract.retry import RetryLater, classify
 from kirimhook.operating.reconciling.letters import Letter
 from kirimhook.operating.reconciling.looking import Place
 from kirimhook.operating.reconciling.plan import Wanted, canaries
@@ -120,7 +121,14 @@ async def outcome_of(place: Place, letter: Letter, delivery_id: str) -> tuple[Ou
     if delivery.status is DeliveryStatus.SUCCEEDED:
         is_there = letter.key is None or await _is_held(place, letter)  # committed before it was answered
         return Outcome.TAKEN if is_there else Outcome.ELSEWHERE, delivery
-    return Outcome.REFUSED if delivery.status is DeliveryStatus.DEAD else Outcome.FAILED, delivery
+    return Outcome.REFUSED if _is_refused(delivery) else Outcome.FAILED, delivery
+
+
+def _is_refused(delivery: Delivery) -> bool:
+    """Dead for what the endpoint answered to this event, as far as the provider says what that was."""
+    is_transient = isinstance(classify(delivery.response_status), RetryLater)
+    is_said = delivery.response_status is not None or delivery.last_error is not None
+    return delivery.status is DeliveryStatus.DEAD and not (is_said and is_transient)
 
 
 async def _is_held(place: Place, letter: Letter) -> bool:
