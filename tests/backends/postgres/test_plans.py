@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kirimhook.backends.postgres.functions.leasing import PASSES, WINDOW
 from kirimhook.backends.postgres.inbox import PostgresInbox
-from kirimhook.receiver.model import RetryAt, Settlement
+from kirimhook.receiver.model import EventState, RetryAt, Settlement
 from tests.backends.postgres.places import PATIENCE, START, Place, done, event
 
 EVENTS = 4_000
@@ -151,5 +151,27 @@ def test_a_large_past_costs_nothing(place: Place) -> None:
         scanned, touched = await reads(place)
         assert scanned == 0
         assert touched - before < TOUCHES * 500
+
+    asyncio.run(play())
+
+
+def test_what_is_known_and_erased_is_looked_up(place: Place) -> None:
+    """At the cost of a look at an index for each, also by a plan that was made when there was nothing."""
+
+    async def play() -> None:
+        async with place.opened() as inbox:
+            for _ in range(12):
+                assert await inbox.known([b"nothing"]) == [None]
+                assert await inbox.erase([1]) == 0
+            await put(inbox, [f"{number}" for number in range(EVENTS)], keys=0)
+            assert await drain(inbox) == EVENTS
+        scanned, before = await reads(place)
+        async with place.opened() as inbox:
+            keys = [event(f"{number}").dedupe_key for number in range(100)]
+            assert await inbox.known(keys) == [EventState.DONE] * 100
+            assert await inbox.erase(range(1, 101)) == 100
+        after, touched = await reads(place)
+        assert after == scanned == 0
+        assert touched - before < TOUCHES * 200
 
     asyncio.run(play())
