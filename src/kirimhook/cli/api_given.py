@@ -63,7 +63,7 @@ def with_api(
     from kirimhook.client import ApiError, ArgumentError, Kirim, UnexpectedAnswer, Unreachable
 
     try:
-        with Kirim(**_told(url, key, bundle)) as kirim:
+        with Kirim(**told(url, key, bundle)) as kirim:
             return work(kirim)
     except (Unreachable, UnexpectedAnswer) as error:
         raise failed(error, may_be_done) from error
@@ -80,7 +80,7 @@ def with_api_async(
     from kirimhook.client import ApiError, ArgumentError, AsyncKirim, UnexpectedAnswer, Unreachable
 
     async def run() -> T:
-        async with AsyncKirim(**_told(url, key, bundle)) as kirim:
+        async with AsyncKirim(**told(url, key, bundle)) as kirim:
             return await work(kirim)
 
     try:
@@ -115,7 +115,7 @@ def _words(error: ApiError) -> str:
     return output.printable(f"{error.code}{where}: {error.message}")
 
 
-def _told(url: str | None, key: str | None, bundle: Path | None) -> dict[str, Any]:
+def told(url: str | None, key: str | None, bundle: Path | None) -> dict[str, Any]:
     """What the client is made with. Raises `Failure`."""
     from kirimhook.client.account import account
 
