@@ -11,7 +11,7 @@ from kirimhook import __version__
 from tests.cli.commands import kirimhook
 
 COMMANDS = ["serve", "work", "trigger", "explain", "doctor", "migrate", "demo"]
-INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge", "copy"]
+INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge", "copy", "erase"]
 SENDER = ["publish", "ledger", "rekey"]
 KEYS = ["create", "list", "revoke"]
 SUBSCRIPTIONS = ["list", "show", "create", "update", "enable", "disable", "delete", "test"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kirimhook.cli import inbox_copy, output
+from kirimhook.cli import inbox_copy, inbox_erase, output
 from kirimhook.cli.event_shown import COLUMNS, LONG, as_json, as_row
 from kirimhook.cli.failure import Failure, misuse
 from kirimhook.cli.inbox_opened import DEFAULT, InboxUrl, with_inbox
@@ -18,11 +18,12 @@ from kirimhook.receiver.inbox import Capabilities, Filter, Inbox, Page, PayloadP
 from kirimhook.receiver.model import FINISHED, EventState
 
 inbox = typer.Typer(
-    help="Look into the inbox, put back what was parked, move it elsewhere.",
+    help="Look into the inbox, put back what was parked, erase a customer's events, move it elsewhere.",
     no_args_is_help=True,
     epilog="Exit codes: 0 done, 1 no such event, or the inbox cannot be used, 2 the command line makes no sense.",
 )
 inbox.command("copy", epilog=inbox_copy.EXAMPLES)(inbox_copy.copy_inbox)
+inbox.command("erase", epilog=inbox_erase.EXAMPLES)(inbox_erase.erase)
 PAGE = 200
 PURGE_STEP = 1000
 
@@ -87,7 +88,7 @@ def show(
         raise Failure(f"there is no event {number}")
     if body:
         if not stored.has_payload:
-            raise Failure(f"the body of event {number} is past its retention")
+            raise Failure(f"the body of event {number} is past its retention, or was erased")
         output.raw(stored.event.body)
     elif as_document:
         output.document(as_json(stored))
