@@ -272,6 +272,8 @@ FAILING = [
     (["--tls-cert", "nothing.txt"], 2, "--tls-cert and --tls-key go together"),
     (["--tls-cert", "none.pem", "--tls-key", "none.pem"], 1, "cannot read none.pem"),
     (["--tls-cert", "nothing.txt", "--tls-key", "nothing.txt"], 1, "are no certificate and its key"),
+    (["--notify", "'half"], 2, "--notify: "),
+    (["--notify-every", "0"], 2, "notify_every: must be from 0.01"),
     (["--path", "hook"], 2, "the path 'hook' must begin with /"),
     (["--concurrency", "0"], 2, "concurrency: must be from 1 to 1000, not 0"),
     (["--workers", "2", "--inbox", "sqlite:///:memory:"], 2, "an inbox in memory belongs to one process"),
