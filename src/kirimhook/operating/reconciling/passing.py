@@ -40,7 +40,7 @@ class Pass:
     @property
     def waiting(self) -> int:
         """Letters that should have been replayed, and were not."""
-        return len(self.plan.wanted) - self.done.replayed - self.done.gone
+        return 0 if self.stopped is Stopped.DRY_RUN else len(self.plan.wanted) - self.done.replayed - self.done.gone
 
     @property
     def left(self) -> int:
