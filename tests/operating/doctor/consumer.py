@@ -29,6 +29,8 @@ from tests.operating.doctor.faults import Fault
 SECRETS = (Secret("whsec_" + "D1o2" * 10 + "one"), Secret("whsec_" + "D3o4" * 10 + "two"))
 LIMIT = 4 << 20
 SMALL = 1 << 20
+AHEAD = {Fault.CLOCK_AHEAD: 200.0, Fault.CLOCK_BEHIND_A_LITTLE: -60.0, Fault.OTHER_TIME: 900.0}
+"""Seconds that a clock is ahead; the first two show in the Date alone."""
 SLOWNESS = 1.3
 COLD = 5
 """Events that are slow while the consumer is cold: those whose time the doctor takes are among them."""
@@ -59,14 +61,10 @@ class Consumer:
             reply = Reply(204)
         if self.has(Fault.TALKATIVE) and reply.status == 200:
             reply.text += b"." * 10_000
-        reply.date_ahead = 200.0 if self.has(Fault.CLOCK_AHEAD) else -60.0 if self._is_a_little_behind else 0.0
+        reply.date_ahead = sum(ahead for fault, ahead in AHEAD.items() if self.has(fault))
         reply.says_close = reply.says_close or self.has(Fault.CLOSES)
         reply.closes = self.has(Fault.HANGS_UP)
         return reply
-
-    @property
-    def _is_a_little_behind(self) -> bool:
-        return self.has(Fault.CLOCK_BEHIND_A_LITTLE)
 
     async def _reply(self, asked: Asked) -> Reply:
         if asked.method != "POST":
@@ -88,6 +86,8 @@ class Consumer:
             return Reply(415, says_close=True)
         if self.has(Fault.BUSY) and asked.open_connections > 8:
             return Reply(503, says_close=True)
+        if self.has(Fault.BUSY_RESETS) and asked.open_connections > 8:
+            return Reply(503, resets=True)
         if asked.length <= (SMALL if self.has(Fault.SMALL_LIMIT) else LIMIT) or self.has(Fault.NO_LIMIT):
             return None
         if not self.has(Fault.RESETS_LARGE):
@@ -117,6 +117,8 @@ class Consumer:
             return Reply(400, b"unknown type")
         if self.has(Fault.NOT_JSON_CRASHES):
             self._parsed(body)
+        if self.has(Fault.META_CRASHES) and asked.header("X-Kirim-Source") == "meta":
+            raise CrashedError  # it reads the id of an envelope
         key: tuple[str, ...] = (asked.header("X-Kirim-Source") or "", event_id)
         if event_type == "message.status" and not self.has(Fault.DEDUPES_STATUSES):
             key = (*key, hashlib.sha256(body).hexdigest())
@@ -167,7 +169,7 @@ class Consumer:
         return self._is_in_time(int(stamps[0])) and self._matches(int(stamps[0]), claimed, body)
 
     def _is_in_time(self, stamp: int) -> bool:
-        age = time.time() - stamp
+        age = time.time() + (AHEAD[Fault.OTHER_TIME] if self.has(Fault.OTHER_TIME) else 0) - stamp
         return (age <= 300 or self.has(Fault.NEVER_STALE)) and (age >= -300 or self.has(Fault.NEVER_EARLY))
 
     def _matches(self, stamp: int, claimed: list[str], body: bytes) -> bool:

@@ -25,6 +25,7 @@ class Fault(StrEnum):
     FAILS = auto()
     GONE = auto()
     OTHER_SECRET = auto()
+    OTHER_TIME = auto()
     SLOW = auto()
     CLOCK_AHEAD = auto()
     CLOCK_BEHIND_A_LITTLE = auto()
@@ -53,6 +54,7 @@ class Fault(StrEnum):
     KNOWN_TYPES_ONLY = auto()
     DEDUPES_STATUSES = auto()
     ANSWERS_ALL_ALIKE = auto()
+    META_CRASHES = auto()
     NOT_JSON_CRASHES = auto()
     ANY_CONTENT_TYPE = auto()
     CONTENT_TYPE_CRASHES = auto()
@@ -65,6 +67,7 @@ class Fault(StrEnum):
     CLOSES = auto()
     HANGS_UP = auto()
     BUSY = auto()
+    BUSY_RESETS = auto()
 
 
 FORGED = {"no_signature", "bad_signature", "other_body", "other_time", "stale", "future", "malformed", "two_headers"}
@@ -85,6 +88,7 @@ COMPLAINTS: dict[Fault, set[str]] = {
     Fault.FAILS: {"good"},
     Fault.GONE: {"good"},
     Fault.OTHER_SECRET: {"good"},
+    Fault.OTHER_TIME: {"good"},
     Fault.SLOW: {"latency"},
     Fault.CLOCK_AHEAD: {"clock"},
     Fault.CLOCK_BEHIND_A_LITTLE: {"clock"},
@@ -111,6 +115,7 @@ COMPLAINTS: dict[Fault, set[str]] = {
     Fault.KNOWN_TYPES_ONLY: {"unknown_type"},
     Fault.DEDUPES_STATUSES: {"statuses"},
     Fault.ANSWERS_ALL_ALIKE: {"statuses"},
+    Fault.META_CRASHES: {"statuses"},
     Fault.NOT_JSON_CRASHES: {"not_json"},
     Fault.ANY_CONTENT_TYPE: {"content_type"},
     Fault.CONTENT_TYPE_CRASHES: {"content_type"},
@@ -122,6 +127,7 @@ COMPLAINTS: dict[Fault, set[str]] = {
     Fault.CLOSES: {"keep_alive"},
     Fault.HANGS_UP: {"keep_alive"},
     Fault.BUSY: {"at_once"},
+    Fault.BUSY_RESETS: {"at_once"},
 }
 
 ONLY_WARNED = {

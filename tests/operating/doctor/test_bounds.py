@@ -32,9 +32,11 @@ from kirimhook.testing.endpoint import (
     Informed,
     Raw,
     Reset,
+    Respond,
     Truncated,
 )
 from tests.operating.doctor.consumer import SECRETS, consuming
+from tests.operating.doctor.faults import FORGED
 from tests.operating.doctor.test_faults import complaints, examined, verdicts
 
 QUICK = Bounds(attempt=1.0, patience=1.0)
@@ -176,3 +178,30 @@ def test_an_address_that_does_not_accept_beside_one_that_does_is_a_warning() -> 
     )
     assert reached(2, "", refused).verdict is Verdict.FAILED
     assert reached(2, "127.0.0.1", {"::1": "connection refused"}).verdict is Verdict.PASSED  # localhost of one family
+
+
+def test_one_that_accepts_everything_and_has_no_date_is_seen_through() -> None:
+    async def anything() -> Report:
+        async with Endpoint(Respond()) as endpoint:
+            return await examined_at(endpoint)
+
+    report = asyncio.run(anything())
+    assert complaints(report) >= FORGED
+    assert verdicts(report)["clock"] is Verdict.LEFT_OUT
+
+
+@pytest.mark.parametrize(
+    "page", [b"{}", b"[]", b"no JSON", b'{"problems":1}', b'{"processes":[{}],"silent_processes":1}']
+)
+def test_an_admin_port_of_something_else_is_said_to_be_one(page: bytes, tmp_path: Path) -> None:
+    async def asked(url: str, ca: Path) -> Report:
+        async with Endpoint(Respond(body=page)) as other:
+            trusted = tmp_path / "both.pem"
+            trusted.write_bytes(ca.read_bytes() + other.ca.read_bytes())
+            admin = Place.of(other.url_of("localhost", "/"))
+            return await examine(replace(order_for(url, str(trusted), Bounds()), admins=(admin,)), url)
+
+    with consuming(tmp_path) as standing:
+        report = asyncio.run(asked(standing.url, standing.ca))
+    assert {check for check, verdict in verdicts(report).items() if verdict is Verdict.NOT_RUN} == {"ready", "loaded"}
+    assert not report.is_healthy

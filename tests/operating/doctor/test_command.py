@@ -3,7 +3,12 @@ quotes no secret; what was asked for and could not be done is 1; a certificate t
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +114,23 @@ def test_an_admin_port_that_does_not_answer_was_not_run(tmp_path: Path) -> None:
         ran = kirimhook("doctor", standing.url, *given, "--json")
     assert ran.code == 1
     assert {row["check"] for row in ran.data["checks"] if row["verdict"] == "not_run"} == {"ready", "loaded"}
+
+
+def test_on_a_terminal_the_progress_is_shown_and_no_report_is_mixed_with_it(tmp_path: Path) -> None:
+    with consuming(tmp_path) as standing:
+        given = [standing.url, "--secret", SECRET, "--ca-bundle", str(standing.ca)]
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kirimhook", "doctor", *given], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE
+        )
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while some := os.read(ours, 65_536):
+                shown += some
+        report, _ = process.communicate(timeout=30)
+        os.close(ours)
+    assert process.returncode == 0
+    assert b"examining" in shown
+    assert report.startswith(b"VERDICT")
+    assert b"examining" not in report

@@ -4,6 +4,7 @@ complains; a consumer without faults is healthy."""
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,13 @@ def test_every_check_of_a_consumer_has_a_fault_that_it_finds() -> None:
     of_our_receivers = {"ready", "loaded"}
     assert set().union(*COMPLAINTS.values()) == {check.id for check in CHECKS} - of_the_url - of_our_receivers
     assert set(COMPLAINTS) == set(Fault)
+
+
+def test_a_refusal_is_explained_by_the_clock_where_that_is_off(tmp_path: Path) -> None:
+    saw = {}
+    for fault in (Fault.OTHER_TIME, Fault.OTHER_SECRET):
+        with consuming(tmp_path, fault) as standing:
+            report = examined(standing)
+        saw[fault] = next(row.finding.saw for row in report.examined if row.check.id == "good")
+    assert re.search(r"its clock is \+(899|900|901) s from this machine's", saw[Fault.OTHER_TIME])
+    assert "another secret" in saw[Fault.OTHER_SECRET]

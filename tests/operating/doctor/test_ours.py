@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kirimhook.contract.signature import Secret
 from kirimhook.testing.devca import DevCertificates, make_certificates
 from tests.cli.commands import kirimhook
 from tests.serving.processes import OTHER, SECRET, Serving, serve
@@ -72,7 +73,8 @@ def test_a_secret_that_no_receiver_has_is_named_by_its_fingerprint(given: list[s
     ran = kirimhook("doctor", *given, "--secret", "whsec_that_nobody_has", "--json")
     assert ran.code == 1
     failed = {row["check"]: row["saw"] for row in ran.data["checks"] if row["verdict"] == "failed"}
-    assert set(failed) == {"good", "loaded"}  # it signs with what was given first
+    assert set(failed) == {"secrets", "loaded"}
+    assert all(Secret("whsec_that_nobody_has").fingerprint in saw for saw in failed.values())
     assert "whsec_" not in json.dumps(ran.data)
 
 
@@ -83,3 +85,11 @@ def test_plain_http_is_examined_too_and_said_to_be_no_url_for_a_subscription(tmp
     assert ran.code == 1
     assert {check for check, verdict in verdicts.items() if verdict == "failed"} == {"https"}
     assert {"not_run", "warned"}.isdisjoint(verdicts.values())
+
+
+def test_nothing_is_wrong_with_one_that_goes_by_the_signed_id(certificates: DevCertificates, tmp_path: Path) -> None:
+    tls = ("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key))
+    with serve(tmp_path, *tls, "--identity", "signed") as strict:
+        given = ["--secret", SECRET.reveal(), "--ca-bundle", str(certificates.ca)]
+        ran = kirimhook("doctor", strict.url, *given, "--probe-events", "--json")
+    assert (ran.code, ran.data["warned"], ran.data["failed"], ran.data["not_run"]) == (0, 0, 0, 0)

@@ -27,11 +27,11 @@ class Letters:
     """
 
     def __init__(self, secrets: Sequence[Secret], clock: Callable[[], float]) -> None:
-        """Signs with the first of the secrets, where nothing else is said."""
+        """Signs with all of the secrets, as a sender does, where nothing else is said."""
         self.written: list[str] = []
         self.forger = Secret(f"whsec_{os.urandom(24).hex()}")
         """Nobody else has it."""
-        self._secret = secrets[0]
+        self._secrets = secrets
         self._clock = clock
 
     @property
@@ -82,8 +82,9 @@ class Letters:
         return replace(event, body=body)
 
     def signature(self, body: bytes, *, at: float | None = None, secret: Secret | None = None) -> bytes:
-        """The header of a right signature, or of one made at another time (unix seconds) or with another secret."""
-        return sign((secret or self._secret,), body, self.now if at is None else int(at)).encode()
+        """The header of a right signature, or of one made at another time (unix seconds) or with one secret alone."""
+        secrets = (secret,) if secret else self._secrets
+        return sign(secrets, body, self.now if at is None else int(at)).encode()
 
     def signed(self, event: Sample, *, secret: Secret | None = None, attempt: int = 1) -> Request:
         """Its delivery, rightly signed."""

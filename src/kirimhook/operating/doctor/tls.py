@@ -32,7 +32,7 @@ def unverified() -> ssl.SSLContext:
 
 
 def out_of_date() -> ssl.SSLContext:
-    """TLS 1.0 and 1.1 alone, as unverified as above. Raises ssl.SSLError where this machine's OpenSSL has neither."""
+    """TLS 1.0 and 1.1 alone, as unverified as above. Raises ssl.SSLError or ValueError where OpenSSL has neither."""
     context = unverified()
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():

@@ -63,6 +63,8 @@ class Visit:
     """The one that everything is sent to, once it has accepted a connection."""
     first: Answer | None = None
     """The answer to the first delivery."""
+    first_at: float = 0.0
+    """When it was there, in unix seconds."""
     requests: int = 0
     _trust: ssl.SSLContext | None = None
 

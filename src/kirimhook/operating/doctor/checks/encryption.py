@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kirimhook.operating.doctor import tls
 from kirimhook.operating.doctor.check import Check
-from kirimhook.operating.doctor.finding import Finding, failed, left_out, not_run, passed, warned
+from kirimhook.operating.doctor.finding import Finding, failed, left_out, passed, warned
 from kirimhook.operating.doctor.wire import NoAnswer, Request, describe
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _OUT_OF_TIME = {9, 10}
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 _OTHER_NAME = {62, 64}
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_UNABLE = {"NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE"}
 _NO_ISSUER = {20, 21}
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
 
@@ -87,14 +88,17 @@ async def _name(visit: Visit) -> Finding:
 
 @_of_tls
 async def _out_of_date(visit: Visit) -> Finding:
+    unable = left_out("this machine speaks no TLS 1.1 itself")
     try:
         context = tls.out_of_date()
-    except ssl.SSLError as error:
-        return not_run(f"this machine cannot speak TLS 1.1 itself ({describe(error)})")
+    except (ssl.SSLError, ValueError):
+        return unable
     try:
         async with await visit.dial(context) as connection:
             return warned(f"{connection.tls.version() if connection.tls else 'TLS'} is accepted")
     except OSError as error:
+        if isinstance(error, ssl.SSLError) and error.reason in _UNABLE:
+            return unable
         return passed(f"TLS 1.0 and 1.1 are refused ({describe(error)})")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from kirimhook.contract.signature import TOLERANCE
 from kirimhook.operating.doctor.check import Check
 from kirimhook.operating.doctor.checks.judging import accepted, shown, told
 from kirimhook.operating.doctor.finding import Finding, failed, left_out, not_run, passed, warned
@@ -19,6 +20,7 @@ _REFUSALS = {401, 403}
 
 async def _answer(visit: Visit) -> Finding:
     visit.first = await visit.ask(visit.letters.signed(visit.letters.event()))
+    visit.first_at = visit.order.clock()
     return passed(f"{visit.first.status} in {visit.first.seconds * 1000:.0f} ms")
 
 
@@ -31,21 +33,23 @@ async def _redirect(visit: Visit) -> Finding:
 
 async def _good(visit: Visit) -> Finding:
     first = _first(visit)
-    if first.status in _REFUSALS:
-        return failed(f"{told(first)}: another secret, another clock, or a body that was changed on its way")
-    return accepted(first)
+    if first.status not in _REFUSALS:
+        return accepted(first)
+    then = moment_of(first.header(b"date") or "")
+    if then is not None and abs(then - visit.first_at) > TOLERANCE:
+        return failed(f"{told(first)}: its clock is {then - visit.first_at:+.0f} s from this machine's")
+    return failed(f"{told(first)}: it has another secret, or the body is changed on its way")
 
 
 async def _clock(visit: Visit) -> Finding:
     """Against ours, which may be the one that is off."""
-    now = visit.order.clock()
-    date = (await visit.ask(visit.letters.signed(visit.letters.event()))).header(b"date")
+    date = _first(visit).header(b"date")
     if date is None:
         return left_out("its answers have no Date")
     then = moment_of(date)
     if then is None:
         return not_run(f"its Date cannot be read: {shown(date)}")
-    skew, bounds = then - now, visit.bounds
+    skew, bounds = then - visit.first_at, visit.bounds
     saw = f"{skew:+.0f} s from the clock of this machine" if abs(skew) > 2 else "the same as on this machine"
     if abs(skew) >= bounds.skew:
         return failed(saw)
