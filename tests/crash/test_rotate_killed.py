@@ -15,7 +15,7 @@ import pytest
 from kirimhook.contract.resources import Subscription
 from tests.crash.processes import Processes
 from tests.crash.waiting import SOON
-from tests.operating.rotation.stand import Stand, journal_of, shared, standing
+from tests.operating.rotation.stand import QUICK, Stand, journal_of, shared, standing
 
 KILLED = -9
 
@@ -99,7 +99,7 @@ def test_from_every_step_before_the_first_deletion_it_is_taken_back(
     """… after which it goes on only."""
 
     async def play() -> None:
-        async with standing(processes, 2) as (stand, receivers):
+        async with standing(processes, 2, hooks=QUICK) as (stand, receivers):
             subscription = await stand.subscribed(receivers[0].started()["url"])
             before, ids = stand.file.path.read_bytes(), await stand.secret_ids(subscription.id)
             async with stand.load() as published:

@@ -31,6 +31,7 @@ from tests.crash.test_rotation import Admin
 from tests.crash.waiting import SOON
 
 HOOKS = "tests.operating.rotation.handled:hooks"
+QUICK = "tests.operating.rotation.handled_quickly:hooks"
 PUBLISHERS = 2
 PAUSE = 0.01
 """Seconds between two events of a publisher: every moment has some, and a busy machine keeps up."""
@@ -148,12 +149,14 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(processes: Processes, *workers: int) -> AsyncIterator[tuple[Stand, list[Served]]]:
+async def standing(
+    processes: Processes, *workers: int, hooks: str = HOOKS
+) -> AsyncIterator[tuple[Stand, list[Served]]]:
     """A sender, and a receiver for each of `workers`, of so many processes."""
     certificates = make_certificates(processes.folder)
     tls = ("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key))
     sender, key = processes.sender("--ca-bundle", str(certificates.ca), *SENDER)
-    receivers = [processes.serve(*tls, "--workers", str(count), hooks=HOOKS) for count in workers]
+    receivers = [processes.serve(*tls, "--workers", str(count), hooks=hooks) for count in workers]
     environment = {**os.environ, "KIRIM_API_URL": sender["url"], MARK: processes.environment[MARK]}
     async with AsyncKirim(key, base_url=sender["url"]) as api, _commands(environment) as commands:
         stand = Stand(processes, api, key, commands)
