@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import logging
 import textwrap
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from kirimhook.backends.settings import InboxSettings
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.observe import LOG_EVENTS, METRICS
 from kirimhook.settings import ReceiverSettings, SenderSettings, described
+from kirimhook.telling import Kind, Notice, document
 from tests.architecture.tables import Tables, found_in, write
 from tests.architecture.tree import ROOT
 
@@ -80,7 +82,23 @@ def metrics() -> str:
     return "\n".join(["| Metric | Kind | |", "|---|---|---|", *rows])
 
 
+def told() -> str:
+    """What `--notify` tells."""
+    died, disabled = 1_779_530_395_000, 1_779_530_395_120
+    who = "wbs_01KS9P3GZ8W6N2T4V6X8ZACEGJ"
+    examples = [f"wbd_01KS9P5{letter}Q0R2S4T6V8XA1C3E5" for letter in "ABCDE"]
+    notices = [
+        Notice(Kind.DEAD_LETTERS, "rejected", died, disabled, who, None, 20, tuple(examples), "answered 400"),
+        Notice(
+            Kind.SUBSCRIPTION_DISABLED, "consecutive_failures", disabled, disabled, who, detail="deliveries held: 7"
+        ),
+    ]
+    example = document("sender", notices, 1_779_530_396.0, examples)
+    return f"```json\n{json.dumps(example, indent=2)}\n```"
+
+
 TABLES: Tables = {
+    "told": told,
     "settings": partial(settings, ReceiverSettings),
     "sender settings": partial(settings, SenderSettings),
     "inbox options": partial(inbox_options, InboxSettings),

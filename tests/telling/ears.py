@@ -70,7 +70,7 @@ def listening() -> Iterator[Ear]:
     ear = Ear()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  # the name that the server looks for
+        def do_POST(self) -> None:
             ear.hear(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()

@@ -66,17 +66,9 @@ def serve(  # noqa: PLR0913  # options
     SIGTERM and SIGINT: finish what was begun, then exit with 0; a second one ends at once (130, 143).
     SIGHUP: read the secrets and the certificate again.
     """
-    settings = given.settings_from(
-        identity=identity,
-        max_body=max_body,
-        concurrency=concurrency,
-        attempts=attempts,
-        handler_timeout=handler_timeout,
-        lease=lease,
-        drain_timeout=drain,
-        dispatch_test_events=test_events,
-        notify_every=notify_every,
-    )
+    times = {"handler_timeout": handler_timeout, "lease": lease, "drain_timeout": drain, "notify_every": notify_every}
+    bounds = {"max_body": max_body, "concurrency": concurrency, "attempts": attempts}
+    settings = given.settings_from(identity=identity, dispatch_test_events=test_events, **times, **bounds)
     from kirimhook.cli.running import run
     from kirimhook.serving.options import Address, Listen, Options
 

@@ -17,7 +17,7 @@ VERSION = 1
 MOST_NOTICES = 20
 MOST_EXAMPLES = 5
 MOST_CHARACTERS = 300
-"""Of a reason and of a detail."""
+"""Of a reason, a detail and a type: those come from outside."""
 MOST_NAMED = 5
 """Notices that `text` names."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,7 +62,7 @@ class Notice:
     @property
     def group(self) -> tuple[str, ...]:
         """What is told as one: equal for notices that `merged` makes one of."""
-        return self.kind, self.subscription_id or "", self.event_type or "", cut(self.reason)
+        return self.kind, self.subscription_id or "", cut(self.event_type or ""), cut(self.reason)
 
 
 def merged(notices: Iterable[Notice]) -> list[Notice]:
@@ -81,7 +81,7 @@ def _bounded(notice: Notice) -> Notice:
         notice.first_at,
         notice.last_at,
         notice.subscription_id,
-        notice.event_type,
+        None if notice.event_type is None else cut(notice.event_type),
         notice.count,
         tuple(dict.fromkeys(notice.examples))[:MOST_EXAMPLES],
         None if notice.detail is None else cut(notice.detail),
