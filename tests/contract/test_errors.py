@@ -29,6 +29,7 @@ STATUSES = {
     "last_active_secret": 409,
     "too_many_secrets": 409,
     "subscription_deleted": 409,
+    "event_erased": 409,
     "idempotency_key_reuse": 422,
     "idempotency_in_progress": 409,
     "payload_too_large": 413,

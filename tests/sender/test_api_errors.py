@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kirimhook.contract.customers import number
 from kirimhook.contract.errors import CODES
 from kirimhook.contract.ids import make
 from kirimhook.observe import Meter, Observer
@@ -21,8 +22,8 @@ from kirimhook.sender.api.front import Front, Watch
 from kirimhook.sender.sealing import Sealer
 from kirimhook.sender.service import Sender
 from kirimhook.settings import SenderSettings
-from tests.sender.api import MASTER_KEY, URL, Answer, Api, Document, World, subscribe, world
-from tests.sender.databases import Databases
+from tests.sender.api import MASTER_KEY, URL, Answer, Api, Document, World, deliveries, subscribe, world
+from tests.sender.databases import Databases, done
 
 NOBODY = make("wbs_", 1, b"0123456789")
 GOOD = {"url": URL, "events": ["contact.created"]}
@@ -69,6 +70,16 @@ async def replay_to_nobody(world: World) -> Answer:
     made = await subscribe(world.api)
     delivery = (await world.api.call("POST", f"{SUBSCRIPTIONS}/{made['id']}/test")).data
     assert (await world.api.call("DELETE", f"{SUBSCRIPTIONS}/{made['id']}")).status == 204
+    return await world.api.call("POST", f"/webhook_deliveries/{delivery['id']}/replay")
+
+
+async def replay_of_nothing(world: World) -> Answer:
+    await subscribe(world.api)
+    event = {"type": "contact.created", "data": {"contact": {"phone_number": "+6281234567890"}}}
+    assert (await world.api.call("POST", "/events", event)).status == 202
+    (delivery,) = await deliveries(world.api)
+    await world.sender.context.database.write(done("UPDATE deliveries SET status = 'succeeded', finished_at = 1"))
+    await world.sender.erase(number("+6281234567890"))
     return await world.api.call("POST", f"/webhook_deliveries/{delivery['id']}/replay")
 
 
@@ -145,6 +156,7 @@ TABLE: dict[str, tuple[int, str, str | None, Make]] = {
     "last_active_secret": (409, "conflict", None, last_secret),
     "too_many_secrets": (409, "conflict", None, too_many_secrets),
     "subscription_deleted": (409, "conflict", None, replay_to_nobody),
+    "event_erased": (409, "conflict", None, replay_of_nothing),
     "idempotency_key_reuse": (422, "invalid_request_error", None, reused),
     "payload_too_large": (
         413,

@@ -57,6 +57,7 @@ CODES: dict[str, Kind] = {
     "last_active_secret": _CONFLICT,
     "too_many_secrets": _CONFLICT,
     "subscription_deleted": _CONFLICT,
+    "event_erased": _CONFLICT,
     "idempotency_in_progress": _CONFLICT,
     "idempotency_key_reuse": Kind(ErrorType.INVALID_REQUEST, 422),
     "payload_too_large": Kind(ErrorType.INVALID_REQUEST, 413),

@@ -110,6 +110,7 @@ events = Table(
     Column("size", Integer, nullable=False),
     Column("matches", Integer, nullable=False),  # original deliveries it made
     Column("created_at", BigInteger, nullable=False),
+    Column("erased_at", BigInteger),  # since then without a body and an id
     UniqueConstraint("organisation_id", "dedupe_key"),
 )
 

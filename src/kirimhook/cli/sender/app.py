@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kirimhook.cli.sender import command, ledger, publish, rekey
+from kirimhook.cli.sender import command, erase, ledger, publish, rekey
 from kirimhook.cli.sender.keys import keys
 
 sender = typer.Typer(invoke_without_command=True, epilog=command.EXAMPLES)
@@ -13,3 +13,4 @@ sender.command(epilog=publish.EXAMPLES)(publish.publish)
 sender.add_typer(keys, name="keys")
 sender.command(epilog=ledger.EXAMPLES)(ledger.ledger)
 sender.command(epilog=rekey.EXAMPLES)(rekey.rekey)
+sender.command(epilog=erase.EXAMPLES)(erase.erase)

@@ -52,6 +52,7 @@ _SUBSCRIBED = ("invalid_webhook_url", "unknown_event_type")
 _PAGED = ("invalid_field_value", "invalid_limit", "invalid_cursor")
 _NONE = "resource_not_found"
 _GONE = "subscription_deleted"
+_ERASED = "event_erased"
 
 OPERATIONS = (
     # POST /events is first: the router goes down this list, and it is called the most.
@@ -135,7 +136,7 @@ OPERATIONS = (
         Writing,
         202,
         ReplayReceipt,
-        ("invalid_field_value", _NONE, _GONE),
+        ("invalid_field_value", _NONE, _GONE, _ERASED),
     ),
     Operation("GET", "/me", about.get_me, Reading, 200, Me),
     Operation("GET", "/health", about.get_health, APIRoute, 200, None),

@@ -23,6 +23,7 @@ from kirimhook.sender.service.calls import (
     Rekeyed,
 )
 from kirimhook.sender.service.context import Context
+from kirimhook.sender.service.erasing import Erasure
 from kirimhook.sender.service.sender import Sender
 from kirimhook.sender.service.tenant import Tenant
 
@@ -33,6 +34,7 @@ __all__ = [
     "Changes",
     "Context",
     "DeliveryFilter",
+    "Erasure",
     "KeyInfo",
     "KirimEvent",
     "Me",

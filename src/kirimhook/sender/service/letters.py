@@ -26,7 +26,7 @@ from kirimhook.sender.service.holding import before_enabling, delete_subscriptio
 from kirimhook.sender.service.moments import ceil_ms, floor_ms, moment, moment_or_none
 from kirimhook.sender.service.scope import Scope
 from kirimhook.sender.store import deliveries as store
-from kirimhook.sender.store import holding, locks, replays
+from kirimhook.sender.store import erasing, holding, locks, replays
 from kirimhook.sender.store.fan_out import Batch
 from kirimhook.sender.store.replays import Candidate
 
@@ -84,7 +84,7 @@ async def get(scope: Scope, delivery_id: str) -> Delivery:
 async def replay(scope: Scope, delivery_id: str) -> ReplayReceipt:
     """Among live traffic. Its status is `dead` where its subscription is disabled and holds all that it may.
 
-    Raises ApiError `resource_not_found`, `subscription_deleted`.
+    Raises ApiError `resource_not_found`, `subscription_deleted`, `event_erased`.
     """
 
     def operation(connection: Connection) -> ReplayReceipt:
@@ -92,6 +92,8 @@ async def replay(scope: Scope, delivery_id: str) -> ReplayReceipt:
         rows = replays.locked(connection, scope.organisation_id, [_checked_id(delivery_id)])
         if not rows:
             raise _no_delivery()
+        if erasing.erased(connection, [rows[0].event]):
+            raise ApiError("event_erased", "what the event held was erased: there is nothing to send")
         fresh, opened = _replayed(connection, scope, rows)
         status = DeliveryStatus.PENDING if opened else DeliveryStatus.DEAD
         return ReplayReceipt(ids.DeliveryId(fresh[0]), ids.DeliveryId(delivery_id), status)
@@ -127,7 +129,8 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
         locks.share(connection, [scope.organisation_id])
         _alive(connection, scope, request.subscription_id)
         rows = replays.locked(connection, scope.organisation_id, named) if named else []
-        rows = [row for row in rows if _is_wanted(row, request)]
+        gone = erasing.erased(connection, [row.event for row in rows]) if rows else set()
+        rows = [row for row in rows if _is_wanted(row, request) and row.event not in gone]
         fresh, _ = _replayed(connection, scope, rows) if rows else ([], 0)
         holding.demote(connection, fresh)
         until = last if request.ids is None else max([row.created_at for row in rows], default=None)

@@ -9,19 +9,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kirimhook.contract.resources import EventReceipt
-from kirimhook.sender.service import accounting, publishing, rekeying
+from kirimhook.sender.service import accounting, erasing, publishing, rekeying
 from kirimhook.sender.service.accounting import Ledger
 from kirimhook.sender.service.calls import Caller, KeyInfo, NewKey, Once, Publishable, Rekeyed
 from kirimhook.sender.service.context import CheckUrl, Context, any_url, nobody
+from kirimhook.sender.service.erasing import Erasure, untold
 from kirimhook.sender.service.keeping import Keeper, Kept
 from kirimhook.sender.service.keys import Keys
 from kirimhook.sender.service.scope import Scope
 from kirimhook.sender.service.tenant import Tenant
+from kirimhook.sender.store.erasing import is_any_erased
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from kirimhook.contract.customers import Number
     from kirimhook.sender.database import Database
     from kirimhook.sender.sealing import Sealer
     from kirimhook.settings import SenderSettings
@@ -102,6 +105,26 @@ class Sender:
     async def keep(self) -> Kept:
         """One bounded round of what time brings: retention, expiry, what a deletion left. May be called anywhere."""
         return await self._keeper.round()
+
+    async def erase(
+        self,
+        customer: Number,
+        organisation: str | None = None,
+        *,
+        dry_run: bool = False,
+        tell: Callable[[Erasure], None] = untold,
+    ) -> Erasure:
+        """Erase what is held of a customer, of all organisations or the one of this name; what is open stays.
+
+        Calls `tell` after each step. Raises ApiError `resource_not_found`. A SQLite file is to be built anew then
+        (`database.rebuilding`).
+        """
+        of = None if organisation is None else await self.organisation(organisation)
+        return await erasing.erase(self.context, customer, of, dry_run=dry_run, tell=tell)
+
+    async def has_erased(self) -> bool:
+        """Whether anything was ever erased that is still listed."""
+        return await self.context.database.read(is_any_erased)
 
     async def ledger(self) -> Ledger:
         """Whether every delivery is accounted for, at this moment. Works while publishers and engines do."""

@@ -34,6 +34,7 @@ MESSAGES = {
     "last_active_secret": "the last secret in force cannot be deleted",
     "too_many_secrets": "there are 5 secrets in force",
     "subscription_deleted": "the subscription was deleted",
+    "event_erased": "what the event held was erased on request",
     "idempotency_key_reuse": "the key was used for another request",
     "idempotency_in_progress": "a request with this key is under way",
     "payload_too_large": "the body of this call may have 65536 bytes",
