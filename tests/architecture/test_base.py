@@ -16,6 +16,7 @@ NEEDS_MORE = (
     "kirimhook.client.wire",
     "kirimhook.migrations",
     "kirimhook.operating.doctor",
+    "kirimhook.operating.rotation",
     "kirimhook.sender",
     "kirimhook.serving",
     "kirimhook.testing.devca",
