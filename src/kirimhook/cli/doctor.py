@@ -73,8 +73,12 @@ def doctor(  # noqa: PLR0913  # options
         raise misuse(f"{MOST_SECRETS} secrets and {MOST_ADMINS} receivers at most")
     trust(ca_bundle)
     order = Order(place, secrets, str(ca_bundle) if ca_bundle else None, admins, probe_events)
-    with _progress(as_json) as tell:
-        report = asyncio.run(examine(order, url, tell))
+    try:
+        with _progress(as_json) as tell:
+            report = asyncio.run(examine(order, url, tell))
+    except KeyboardInterrupt:
+        output.note("stopped; nothing is kept of it: run it again. The events that were sent are test events")
+        raise
     if as_json:
         output.document(report.to_json())
     else:

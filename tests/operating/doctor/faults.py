@@ -141,6 +141,7 @@ ONLY_WARNED = {
     Fault.KNOWN_SCHEMES_ONLY,
     Fault.ANSWERS_ALL_ALIKE,
     Fault.ANY_CONTENT_TYPE,
+    Fault.NO_LIMIT,
     Fault.ANSWERS_GET,
     Fault.CLOSES,
 }

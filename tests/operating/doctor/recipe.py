@@ -1,7 +1,8 @@
 """The guide's own consumer, steps 4 and 5, rebuilt: what Express, Redis and the handler do, in their order.
 
-`express.raw({ type: 'application/json' })` takes 100 KiB, as it does where no limit is given, and gives the handler
-what is no JSON by its type as `{}` (Express 4) or as nothing at all (Express 5). Redis is a dict that is asked as
+`express.raw({ type: 'application/json' })` takes 100 KiB, as it does where no limit is given, drops what is larger and
+refuses it when it has come to its end, and gives the handler what is no JSON by its type as `{}` (Express 4) or as
+nothing at all (Express 5). Express 4.22 and 5.3 themselves were examined, with these findings. Redis is a dict that is asked as
 `SET key 1 NX` asks; the table is a list. The guide leaves the verification to another page: here it is a right one.
 """
 
@@ -39,7 +40,8 @@ class Recipe:
             await asked.reader.readexactly(asked.length)
             return Reply(401, b"invalid signature") if self._express == 4 else Reply(500, b"TypeError")
         if asked.length > LIMIT:
-            return Reply(413, b"PayloadTooLargeError", says_close=True, discards=True)
+            await asked.reader.readexactly(asked.length)
+            return Reply(413, b"PayloadTooLargeError")
         return self._handled(asked, await asked.reader.readexactly(asked.length))
 
     def _handled(self, asked: Asked, body: bytes) -> Reply:

@@ -16,7 +16,7 @@ from tests.operating.doctor.test_faults import complaints, examined, verdicts
 def test_its_faults_are_found(express: int, more: set[str], tmp_path: Path) -> None:
     with cooked(tmp_path, express) as (standing, recipe):
         report = examined(standing)
-    assert complaints(report) == {"statuses", "large_body", *more}
+    assert complaints(report) == {"statuses", "large_body", "too_large_body", *more}
     saw = {row.check.id: row.finding.saw for row in report.examined}
     assert saw["statuses"].startswith("delivered and read of a message are answered as duplicates")
     assert len([row for row in recipe.raw_events if row[1] == "message.status"]) == 1

@@ -30,6 +30,10 @@ class NoAnswer(Exception):
     """No usable answer came. One line that says what came instead."""
 
 
+class Late(NoAnswer):
+    """Nothing came in time; the connection stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request. Host and Content-Length are added where it is sent."""
@@ -92,7 +96,7 @@ class Connection:
             async with asyncio.timeout(seconds):
                 answer = await self._read()
         except TimeoutError:
-            raise NoAnswer(f"no answer within {seconds:g} s") from None
+            raise Late(f"no answer within {seconds:g} s") from None
         except h11.RemoteProtocolError:
             raise NoAnswer("what came is no complete HTTP answer") from None
         except OSError as error:

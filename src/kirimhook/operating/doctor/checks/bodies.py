@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from kirimhook.operating.doctor.check import Check
 from kirimhook.operating.doctor.checks.judging import accepted, refused
-from kirimhook.operating.doctor.finding import Finding, failed
-from kirimhook.operating.doctor.wire import NoAnswer
+from kirimhook.operating.doctor.finding import Finding, warned
+from kirimhook.operating.doctor.wire import Late
 
 if TYPE_CHECKING:
     from kirimhook.operating.doctor.visit import Visit
@@ -30,8 +30,10 @@ async def _too_large(visit: Visit) -> Finding:
     request = replace(letters.signed(event, secret=letters.forger), announced=bounds.announced)
     try:
         return refused(await visit.ask(request, bounds.patience))
-    except NoAnswer as error:
-        return failed(f"{error}; {bounds.announced // _MIB} MiB were announced, {bounds.sent_of_it // _MIB} offered")
+    except Late as error:  # Express reads and drops all of it, then refuses; another would keep it
+        return warned(
+            f"{error} to {bounds.sent_of_it // _MIB} MiB of {bounds.announced // _MIB}: it waits for the rest"
+        )
 
 
 async def _slow(visit: Visit) -> Finding:
@@ -63,7 +65,8 @@ ROWS = (
         tries="Announces 1 GiB and sends the beginning of it, signed by nobody.",
         right="413 (another 4xx will do) at once, that can be read: no reset, no waiting for the rest.",
         section="6 [ours]",
-        cost="Anybody can fill its memory. A reset in place of an answer is retried 8 times.",
+        cost="Where it keeps what it reads, anybody can fill its memory; where it does not, its time. A reset in place of "
+        "an answer is retried 8 times.",
         run=_too_large,
         needs="good",
     ),

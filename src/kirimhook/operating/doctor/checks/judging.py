@@ -21,7 +21,8 @@ def told(answer: Answer) -> str:
 
 def shown(text: str) -> str:
     """The beginning of what a stranger says, on one line."""
-    return "".join(character if character.isprintable() else "?" for character in text[:_SHOWN].strip())
+    words = " ".join(text[:_SHOWN].split())
+    return "".join(character if character.isprintable() else "?" for character in words)
 
 
 def accepted(answer: Answer) -> Finding:
