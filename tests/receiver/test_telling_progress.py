@@ -27,8 +27,7 @@ def parked(number: int, at: int | None, reason: str | None = "no", kind: str = "
 
 def look(progress: Progress, now: int, *events: StoredEvent) -> Look:
     made = Look(progress, now)
-    for event in events:
-        made.add(event)
+    made.add(*events)
     return made
 
 

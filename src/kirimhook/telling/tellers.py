@@ -118,7 +118,7 @@ class Url:
 async def _post(url: SplitResult, body: bytes) -> int:
     """The status that was answered. What follows it is not read. Raises OSError, ValueError."""
     secure = url.scheme == "https"
-    context = create_default_context() if secure else None
+    context = await asyncio.to_thread(create_default_context) if secure else None  # it reads many files
     reader, writer = await asyncio.open_connection(
         url.hostname, url.port or (443 if secure else 80), ssl=context, limit=HEAD
     )

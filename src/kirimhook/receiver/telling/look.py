@@ -32,7 +32,11 @@ class Look:
         self.unsettled = 0
         """Of `parked`: those that are told with the next look."""
 
-    def add(self, stored: StoredEvent) -> None:
+    def add(self, *some: StoredEvent) -> None:
+        for stored in some:
+            self._add(stored)
+
+    def _add(self, stored: StoredEvent) -> None:
         self.parked += 1
         at = stored.finished_at or 0
         if abs(self._now - at) < SETTLING:

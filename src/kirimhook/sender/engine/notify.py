@@ -67,6 +67,9 @@ class Notifier:
         if failures is None:
             return 0
         waiting = await self._gather()
+        if not waiting:  # who was too slow before has taken it out
+            await self._database.write(partial(notices.told, ids=[], next_at=0))
+            return 0
         told = document("sender", list(waiting.values()), now, waiting)
         try:
             await self._teller.tell(told)
