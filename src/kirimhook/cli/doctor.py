@@ -77,7 +77,7 @@ def doctor(  # noqa: PLR0913  # options
         with _progress(as_json) as tell:
             report = asyncio.run(examine(order, url, tell))
     except KeyboardInterrupt:
-        output.note("stopped; nothing is kept of it: run it again. The events that were sent are test events")
+        output.note("stopped: nothing is found out, and what was sent stays sent; run it again")
         raise
     if as_json:
         output.document(report.to_json())

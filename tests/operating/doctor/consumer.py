@@ -12,10 +12,11 @@ import hmac
 import json
 import re
 import ssl
+import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Consumer:
     faults: frozenset[Fault] = frozenset()
     secrets: tuple[Secret, ...] = SECRETS
     stored: dict[tuple[str, ...], bytes] = field(default_factory=dict)
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Something has been delivered."""
 
     def has(self, *faults: Fault) -> bool:
         return not self.faults.isdisjoint(faults)
@@ -101,6 +104,7 @@ class Consumer:
 
     async def _astray(self) -> Reply | None:
         """Answers that have nothing to do with the event."""
+        self.asked.set()
         if self.has(Fault.HANGS):
             await asyncio.Event().wait()
         if self.has(Fault.NOT_HTTP):
@@ -203,13 +207,16 @@ class Standing:
 
     url: str
     ca: Path
+    asked: threading.Event = field(default_factory=threading.Event)
+    """A delivery has reached it."""
 
 
 @contextlib.contextmanager
 def consuming(folder: Path, *faults: Fault) -> Iterator[Standing]:
     """The consumer, on loopback with TLS, in a thread."""
-    with served_by(folder, Consumer(frozenset(faults)).answer, trustme.CA(), frozenset(faults)) as standing:
-        yield standing
+    consumer = Consumer(frozenset(faults))
+    with served_by(folder, consumer.answer, trustme.CA(), frozenset(faults)) as standing:
+        yield replace(standing, asked=consumer.asked)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 `express.raw({ type: 'application/json' })` takes 100 KiB, as it does where no limit is given, drops what is larger and
 refuses it when it has come to its end, and gives the handler what is no JSON by its type as `{}` (Express 4) or as
-nothing at all (Express 5). Express 4.22 and 5.3 themselves were examined, with these findings. Redis is a dict that is asked as
-`SET key 1 NX` asks; the table is a list. The guide leaves the verification to another page: here it is a right one.
+nothing at all (Express 5). Express 4.22 and 5.3 themselves were examined, with these findings. Redis is a dict that is
+asked as `SET key 1 NX` asks; the table is a list. The guide leaves the verification to another page: here it is a right
+one.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,16 @@ def test_on_a_terminal_the_progress_is_shown_and_no_report_is_mixed_with_it(tmp_
     assert b"examining" in shown
     assert report.startswith(b"VERDICT")
     assert b"examining" not in report
+
+
+def test_ctrl_c_ends_it_and_says_what_that_means(tmp_path: Path) -> None:
+    with consuming(tmp_path, Fault.HANGS) as standing:
+        given = [standing.url, "--secret", SECRET, "--ca-bundle", str(standing.ca)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kirimhook", "doctor", *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert standing.asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        report, said = process.communicate(timeout=30)
+    assert (process.returncode, report) == (130, b"")
+    assert said.startswith(b"stopped: nothing is found out")

@@ -31,9 +31,8 @@ async def _too_large(visit: Visit) -> Finding:
     try:
         return refused(await visit.ask(request, bounds.patience))
     except Late as error:  # Express reads and drops all of it, then refuses; another would keep it
-        return warned(
-            f"{error} to {bounds.sent_of_it // _MIB} MiB of {bounds.announced // _MIB}: it waits for the rest"
-        )
+        sent, announced = bounds.sent_of_it // _MIB, bounds.announced // _MIB
+        return warned(f"{error} to {sent} MiB of {announced}: it waits for the rest")
 
 
 async def _slow(visit: Visit) -> Finding:
@@ -65,8 +64,8 @@ ROWS = (
         tries="Announces 1 GiB and sends the beginning of it, signed by nobody.",
         right="413 (another 4xx will do) at once, that can be read: no reset, no waiting for the rest.",
         section="6 [ours]",
-        cost="Where it keeps what it reads, anybody can fill its memory; where it does not, its time. A reset in place of "
-        "an answer is retried 8 times.",
+        cost="Where it keeps what it reads, anybody can fill its memory; where it does not, its time. A reset in place "
+        "of an answer is retried 8 times.",
         run=_too_large,
         needs="good",
     ),
