@@ -29,10 +29,11 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's folder: the README's receiver in `receiver.py`, its test suite beside it."""
-    receiver, suite, mounted, outbox = blocks("python")
+    receiver, suite, mounted, client, outbox = blocks("python")
     (tmp_path / "receiver.py").write_text(receiver)
     (tmp_path / "test_receiver.py").write_text(suite)
     (tmp_path / "application.py").write_text("from receiver import hooks\n" + mounted)
+    (tmp_path / "replay.py").write_text(client)
     (tmp_path / "orders.py").write_text(outbox)
     return tmp_path
 
@@ -117,7 +118,8 @@ def test_the_first_steps_with_a_sender_work_as_shown(folder: Path) -> None:
     begin = f"{sys.executable} -m kirimhook sender --port {port} --admin-port 0 2>sender.log & pid=$!"
     ready = f"until curl -s http://127.0.0.1:{port}/v1/health >health; do sleep 0.1; done"
     command = f'kirimhook() {{ {sys.executable} -m kirimhook "$@"; }}'
-    script = "\n".join(["set -e", command, begin, ready, exports, use, "kill -TERM $pid", "wait $pid"])
+    client = f"{sys.executable} replay.py"
+    script = "\n".join(["set -e", command, begin, ready, exports, use, client, "kill -TERM $pid", "wait $pid"])
     done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr + (folder / "sender.log").read_text()
     assert '"initial_secret":"whsec_' in done.stdout
