@@ -9,7 +9,19 @@ __all__ = ["main"]
 MISSING_EXTRA = 2
 
 _EXTRAS = {
-    "cli": {"aiohttp", "h11", "httptools", "httpx", "prometheus_client", "rich", "structlog", "trustme", "typer", "uvicorn", "uvloop"},
+    "cli": {
+        "aiohttp",
+        "h11",
+        "httptools",
+        "httpx",
+        "prometheus_client",
+        "rich",
+        "structlog",
+        "trustme",
+        "typer",
+        "uvicorn",
+        "uvloop",
+    },
     "sender": {"alembic", "cryptography", "fastapi", "pydantic", "sqlalchemy", "starlette"},
     "postgres": {"asyncpg", "greenlet"},
 }
