@@ -1,4 +1,4 @@
-"""What waits to be told is merged again and again, and nothing of it is lost, counted twice, or told under another name.
+"""What waits to be told is merged again and again: nothing of it is lost, counted twice, or told under another name.
 The table stays as small as there are groups.
 """
 
@@ -39,14 +39,14 @@ def test_merging_loses_nothing(sqlite_url: str, steps: list[tuple[str, Any]], en
 async def play(database: Database, steps: list[tuple[str, Any]], end: int) -> None:
     expected: Counter[tuple[str, str]] = Counter()
     await database.write(done("DELETE FROM notices"))
-    for number, (step, given) in enumerate(steps):
+    for number, (step, what) in enumerate(steps):
         if step == "add":
-            died = [Died(f"wbd_{number}_{n}", who, reason) for n, (who, reason) in enumerate(given)]
+            died = [Died(f"wbd_{number}_{n}", who, reason) for n, (who, reason) in enumerate(what)]
             for _ in range(2):  # of a transaction that is run again
                 await database.write(partial(notices.add_dead, died=died, at=number))
-            expected.update(given)
+            expected.update(what)
         else:
-            await database.write(partial(notices.gather, most=given))
+            await database.write(partial(notices.gather, most=what))
     while (gathered := await database.write(partial(notices.gather, most=1000))).more:
         pass
     assert counts(gathered.notices) == expected
