@@ -121,7 +121,7 @@ def test_one_customer_is_erased_and_nobody_else(url: str) -> None:
     ran = kirimhook(*ERASE, "--yes", "--json")
     assert (ran.code, ran.data) == (
         1,
-        {"scanned": 7, "matched": 4, "erased": 3, "unfinished": 1, "dry_run": False},
+        {"customer": "…890", "dry_run": False, "scanned": 7, "found": 4, "erased": 3, "open": 1},
     )
     assert ("docs/operating.md" in ran.errors) == url.startswith("postgresql")
     after = within(url, stored)
@@ -144,14 +144,14 @@ def test_what_was_not_finished_is_erased_when_it_is(url: str) -> None:
     within(url, handle)
     ran = kirimhook(*ERASE, "--yes")
     assert (ran.code, ran.out) == (0, "7 events read, 1 about …890: 1 erased\n")
-    assert kirimhook(*ERASE, "--yes", "--json").data["matched"] == 0
+    assert kirimhook(*ERASE, "--yes", "--json").data["found"] == 0
 
 
 def test_a_dry_run_changes_nothing(url: str) -> None:
     before = within(url, stored)
     ran = kirimhook(*ERASE, "--dry-run", "--json")
     assert ran.code == 0
-    assert ran.data == {"scanned": 7, "matched": 4, "erased": 0, "unfinished": 1, "dry_run": True}
+    assert ran.data == {"customer": "…890", "dry_run": True, "scanned": 7, "found": 4, "erased": 0, "open": 1}
     assert kirimhook(*ERASE, "--dry-run").out == "7 events read, 4 about …890: 3 would be erased\n"
     assert within(url, stored) == before
 
@@ -160,9 +160,9 @@ def test_a_dry_run_changes_nothing(url: str) -> None:
 @pytest.mark.parametrize("number", [BUSINESS, "+1 555 0100 999"])
 def test_who_has_no_event_has_none_erased(number: str) -> None:
     """Nor has the business, whose number is in all of them."""
-    ran = kirimhook("inbox", "erase", "--customer", number, "--json")
-    assert ran.code == 0
-    assert ran.data == {"scanned": 7, "matched": 0, "erased": 0, "unfinished": 0, "dry_run": False}
+    ran = kirimhook("inbox", "erase", "--customer", number, "--yes", "--json")
+    counts = {"scanned": 7, "found": 0, "erased": 0, "open": 0}
+    assert (ran.code, ran.data) == (0, {"customer": f"…{number[-3:]}", "dry_run": False, **counts})
 
 
 @pytest.mark.parametrize("number", ["", "customer", "081234567890", "12345", "+62812345678901234"])
@@ -176,7 +176,7 @@ def test_what_is_no_number_is_refused(number: str, file: Path) -> None:
 def test_off_a_terminal_it_wants_to_be_told(file: Path) -> None:
     ran = kirimhook(*ERASE)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.errors == "kirimhook: 3 events match; off a terminal this needs --yes (or --dry-run)\n"
+    assert ran.errors.endswith("gone for good: say --yes, or --dry-run to count alone\n")
     assert is_in(MINE[0].event_id, file)
 
 

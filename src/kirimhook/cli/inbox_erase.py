@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,14 +25,15 @@ EXAMPLES = """Examples:
   kirimhook inbox erase --customer '+62 812-3456-7890' --yes --json
 
 Reads the whole inbox. An event is the customer's where a value in its body is the number, its id holds the number (a
-wamid does), or its ordering key names it. Erased are body, event id, delivery id, ordering key and the reason of a
-parked event; what stays is a digest, so that a retry or a replay is a duplicate still. It cannot be undone. An event
-that is not finished is left: run it again when its handler is through. So is what your handlers stored.
+wamid does), or its ordering key names it; a body that names several customers goes whole. Erased are body, event id,
+delivery id, ordering key and the reason of a parked event; what stays is a digest, so that a retry or a replay is a
+duplicate still. It cannot be undone. An event that is not finished is left: run it again when its handler is through.
+What your handlers stored is left, and bodies that name the customer in no number, such as those of conversations.
 
 A SQLite inbox is then written anew, about 4 s for 1 GB, while receivers answer 503 and the sender retries. What
 PostgreSQL, disks and backups keep: docs/operating.md.
 
-With --json: {scanned, matched, erased, unfinished, dry_run}.
+With --json: {customer, dry_run, scanned, found, erased, open}. customer: its last digits. open: not finished.
 
 Exit codes: 0 done, 1 some are not finished, or you said no, or the inbox cannot be used, 2 the command line makes no
 sense, 130 interrupted."""
@@ -51,7 +52,7 @@ class Found:
     """Whoever's: an erase that broke off may have left something of them."""
 
     @property
-    def matched(self) -> int:
+    def total(self) -> int:
         return len(self.finished) + len(self.unfinished)
 
 
@@ -67,6 +68,8 @@ def erase(
     Counts first, and asks.
     """
     whose = _number(customer)
+    if not (dry_run or yes or output.is_terminal()):
+        raise misuse("what is erased is gone for good: say --yes, or --dry-run to count alone")
     try:
         with _progress() as progress:
             found = with_inbox(url, lambda opened: _search(opened, whose, progress))
@@ -79,7 +82,7 @@ def erase(
     _tell(found, erased, whose, dry_run=dry_run, as_document=as_document)
     if erased and kind_of(url) == "postgresql":
         output.note(POSTGRES_KEEPS)
-    if not dry_run and erased < found.matched:
+    if not dry_run and erased < found.total:
         raise typer.Exit(Exit.NO)
 
 
@@ -116,20 +119,18 @@ def _is_about(stored: StoredEvent, whose: Number) -> bool:
 
 
 def _ask(found: Found, whose: Number) -> None:
-    if not output.is_terminal():
-        raise misuse(f"{len(found.finished)} events match; off a terminal this needs --yes (or --dry-run)")
     if not typer.confirm(f"Erase {len(found.finished)} events of {masked(whose)} for good?", err=True):
         raise Failure("nothing was erased")
 
 
 def _tell(found: Found, erased: int, whose: Number, *, dry_run: bool, as_document: bool) -> None:
-    left = len(found.unfinished) if dry_run else found.matched - erased
+    left = len(found.unfinished) if dry_run else found.total - erased
     if as_document:
-        said: dict[str, Any] = {"scanned": found.scanned, "matched": found.matched}
-        output.document({**said, "erased": erased, "unfinished": left, "dry_run": dry_run})
+        counts = {"scanned": found.scanned, "found": found.total, "erased": erased, "open": left}
+        output.document({"customer": masked(whose), "dry_run": dry_run, **counts})
         return
     verb, count = ("would be erased", len(found.finished)) if dry_run else ("erased", erased)
-    output.text(f"{found.scanned} events read, {found.matched} about {masked(whose)}: {count} {verb}")
+    output.text(f"{found.scanned} events read, {found.total} about {masked(whose)}: {count} {verb}")
     if left:
         output.note(f"{left} are not finished and were left: run it again when they are")
 

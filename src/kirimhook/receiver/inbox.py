@@ -192,7 +192,7 @@ class Inbox(Protocol):
         digest, under its number and in its state: what comes again is a duplicate still, and cannot be put back. Such
         an event has an empty `event_id` and `delivery_id`, no `ordering_key`, no `reason` and no payload. Returns when
         that is durable, and what was removed is overwritten as far as the storage can. An erase that was cut short is
-        finished by the next one, be it of no events.
+        finished by the next one that names the same events.
         """
         ...
 
