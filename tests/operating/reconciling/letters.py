@@ -26,6 +26,7 @@ facts = st.builds(
     is_told=st.booleans(),
     state=st.none() | st.sampled_from(EventState),
     rounds=st.integers(0, 6),
+    tries=st.integers(0, 12),
 )
 
 

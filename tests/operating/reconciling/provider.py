@@ -6,8 +6,9 @@ is down is tried again after the contract's delays, and is a dead letter again a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kirimhook.client.errors import Unreachable
@@ -35,13 +36,23 @@ class Provider:
     is_away: Callable[[float], bool] = lambda _: False
     is_enabled: Callable[[float], bool] = lambda _: True
     is_misplaced: bool = False
+    says_why: bool = True
+    """Whether it says of a refused event that it is the event's fault."""
+    refuses_all: Callable[[float], bool] = lambda _: False
+    """While the endpoint refuses whatever comes, for good at once: 404 of a bad deployment."""
     rules: Rules = field(default_factory=Rules)
     letters: dict[int, Letter] = field(default_factory=dict)
     """Dead letters by the number of their event, as far as nothing else speaks for it."""
     held: set[int] = field(default_factory=set)
     replays: list[tuple[float, int]] = field(default_factory=list)
     """When each event was replayed."""
+    rounds: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """For each replay of an event, the round it counts as."""
+    taken_last: float = 0.0
+    """When the endpoint took anything."""
     probes: list[tuple[float, bool]] = field(default_factory=list)
+    _looks: Iterator[int] = field(default_factory=itertools.count)
+    _run: float = 0.0
     _open: dict[int, float] = field(default_factory=dict)
     """Replays that the provider goes on trying, by when they began."""
 
@@ -59,11 +70,12 @@ class Provider:
         self._answer()
         self._retry()
         plan = Plan()
-        rounds = Counter(number for _, number in self.replays)
+        self._run = self.clock() + next(self._looks) * 1e-6
         for number, letter in self.letters.items():
             state = EventState.DONE if number in self.held else None
-            verdict = judge(Facts(state=state, rounds=rounds[number]), self.rules)
-            plan.add(Judged(letter, verdict, rounds[number]))
+            rounds, tries = len(set(self.rounds[number])), self.rounds[number].count(self.taken_last)
+            verdict = judge(Facts(state=state, rounds=rounds, tries=tries), self.rules)
+            plan.add(Judged(letter, verdict, rounds))
         return plan
 
     async def is_ready(self) -> bool:
@@ -72,18 +84,24 @@ class Provider:
     async def probe(self, wanted: Sequence[Wanted]) -> Probe:
         self._answer()
         sent: list[Canary] = []
+        epoch = self.taken_last
         for one in sorted(wanted, key=lambda one: one.rounds)[:3]:
             outcome = self._send(_number(one))
             sent.append(Canary(one.letter, "wbd_", outcome))
             if outcome not in {Outcome.REFUSED, Outcome.ELSEWHERE}:
                 break
-        self.probes.append((self.clock(), sent[-1].outcome is Outcome.TAKEN))
+        is_taken = sent[-1].outcome is Outcome.TAKEN
+        for canary in sent:
+            own = is_taken or (_number(canary) in self.poison and self.says_why)
+            self.rounds[_number(canary)].append(self._run if own else epoch)
+        self.probes.append((self.clock(), is_taken))
         return Probe(tuple(sent))
 
     async def replay(self, wanted: Sequence[Wanted]) -> Tally:
         self._answer()
         for one in wanted:
             self._send(_number(one))
+            self.rounds[_number(one)].append(self._run)
         return Tally(len(wanted))
 
     async def has_recovered(self) -> bool:
@@ -109,9 +127,10 @@ class Provider:
             self.letters.pop(number, None)
             self._open[number] = self.clock()
             return Outcome.FAILED
-        if number in self.poison:
+        if number in self.poison or self.refuses_all(self.clock()):
             return Outcome.REFUSED  # its replay is a dead letter in its place
         self.letters.pop(number, None)
+        self.taken_last = self.clock()
         if self.is_misplaced:
             return Outcome.ELSEWHERE
         self.held.add(number)
@@ -125,6 +144,7 @@ class Provider:
                 at += delay
                 if at <= self.clock() and self.up(at) and number not in self.poison:
                     self.held.add(number)
+                    self.taken_last = max(self.taken_last, at)
                     del self._open[number]
                     break
             else:
@@ -133,7 +153,7 @@ class Provider:
                     self.die(number)
 
 
-def _number(one: Wanted) -> int:
+def _number(one: Wanted | Canary) -> int:
     return int(one.letter.event_id.removeprefix("evt_"))
 
 

@@ -71,9 +71,7 @@ async def hold(inbox: Inbox, *ids: str) -> None:
 
 
 async def seen(provider: Provider, place: Place, rules: Rules = USUAL) -> Plan:
-    now = provider.world.clock()
-    place.memory.begin(int(now * 1000))
-    return await look(place, None, rules, now)
+    return await look(place, None, rules, provider.world.clock())
 
 
 def counts(plan: Plan) -> dict[Verdict, int]:

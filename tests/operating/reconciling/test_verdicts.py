@@ -12,6 +12,7 @@ from kirimhook.operating.reconciling.verdicts import (
     DAY,
     FOR_PEOPLE,
     MARGIN,
+    MOST_TRIES,
     RULES,
     TO_REPLAY,
     Facts,
@@ -34,7 +35,7 @@ rules = st.builds(
 def test_what_is_replayed_is_all_that_should_be(known: Facts, by: Rules) -> None:
     is_held = known.is_told and known.state is not None
     is_safe = known.age is not None and known.age + MARGIN <= by.horizon
-    is_allowed = by.most is None or known.rounds < by.most
+    is_allowed = by.most is None or (known.rounds < by.most and known.tries < MOST_TRIES)
     is_wanted = not (known.is_test or known.is_replayed or (known.was_discarded and not by.discarded))
     assert (judge(known, by) in TO_REPLAY) == (not is_held and is_safe and is_allowed and is_wanted)
 
@@ -77,6 +78,8 @@ def test_what_the_list_does_not_tell_is_never_judged_by_the_inbox(known: Facts, 
         (Facts(age=31 * DAY, is_told=False), Verdict.TOO_OLD),
         (Facts(rounds=2), Verdict.MISSING),
         (Facts(rounds=3), Verdict.GIVEN_UP),
+        (Facts(rounds=1, tries=9), Verdict.MISSING),
+        (Facts(rounds=1, tries=10), Verdict.GIVEN_UP),
     ],
 )
 def test_by_the_usual_rules(known: Facts, verdict: Verdict) -> None:

@@ -20,6 +20,8 @@ PATIENCE = 60.0
 """Seconds that a first attempt may take: it waits for its turn, and has 10 of its own."""
 POLL = 0.25
 LONGEST_POLL = 2.0
+EVENTS_FAULT = frozenset({400, 413, 415, 422})
+"""Answers that are about the event. Others, as 401 and 404, are about the endpoint, whatever it is sent."""
 _PAGES = 3
 """Of the list are looked through for a delivery, where it cannot be asked for alone."""
 
@@ -47,6 +49,8 @@ class Canary(NamedTuple):
     outcome: Outcome
     detail: str | None = None
     """What was answered, on one line."""
+    is_events_fault: bool = False
+    """It was refused for what it is; another may be taken."""
 
 
 class Probe(NamedTuple):
@@ -100,13 +104,16 @@ async def _sent(place: Place, one: Wanted, note: Note, sleep: Sleep) -> Canary:
         if error.code == "subscription_deleted":
             raise
         note(one)
-        return Canary(one.letter, None, Outcome.REFUSED, f"{error.code}: {error.message}")
+        return Canary(one.letter, None, Outcome.REFUSED, f"{error.code}: {error.message}", is_events_fault=True)
     note(one)
     waited, pause = 0.0, POLL
     while True:
         outcome, delivery = await outcome_of(place, one.letter, receipt.id)
         if outcome is not None or waited >= PATIENCE:
-            return Canary(one.letter, receipt.id, outcome or Outcome.SILENT, _detail(delivery))
+            is_at_fault = (
+                outcome is Outcome.REFUSED and delivery is not None and delivery.response_status in EVENTS_FAULT
+            )
+            return Canary(one.letter, receipt.id, outcome or Outcome.SILENT, _detail(delivery), is_at_fault)
         await sleep(pause)
         waited, pause = waited + pause, min(pause * 2, LONGEST_POLL)
 

@@ -106,7 +106,6 @@ class Ground:
     async def look(self) -> Plan:
         now = self._clock()
         self._place.memory.forget(int((now - KEPT) * 1000))
-        self._place.memory.begin(int(now * 1000))
         return await look(self._place, self._options.after(now), self._options.rules, now, self._progress)
 
     async def is_ready(self) -> bool:
@@ -115,7 +114,10 @@ class Ground:
 
     async def probe(self, wanted: Sequence[Wanted]) -> Probe:
         self._since = self._clock()
-        done = await canary.probe(self._place, wanted, lambda one: self._place.memory.note([one], self._now()))
+        memory = self._place.memory
+        done = await canary.probe(self._place, wanted, lambda one: memory.note([one], self._now(), in_vain=True))
+        at_fault = {one.letter.id for one in done.sent if done.is_taken or one.is_events_fault}
+        memory.note([one for one in wanted if one.letter.id in at_fault], self._now())
         self._open = () if done.is_taken else tuple(one for one in done.sent if one.delivery_id)
         return done
 

@@ -38,11 +38,20 @@ async def look(
 
     Raises what the client raises, `InboxUnavailable`, sqlite3.Error.
     """
+    place.memory.begin(int(now * 1000), await _taken_last(place))
     looking = _Looking(place, rules, int(now * 1000))
     async for page in _pages(place, after):
         await looking.judge(page)
         progress(looking.plan)
     return looking.plan
+
+
+async def _taken_last(place: Place) -> int:
+    """When the endpoint took anything last, in ms: by the newest delivery that succeeded; 0: never."""
+    listing = place.client.webhook_deliveries.list(subscription_id=place.subscription_id, status="succeeded", limit=1)
+    async for one in listing:
+        return int((one.last_attempt_at or one.created_at).timestamp() * 1000)
+    return 0
 
 
 async def _pages(place: Place, after: datetime | None) -> AsyncIterator[Sequence[Delivery]]:
@@ -70,7 +79,8 @@ class _Looking:
         letters = [letter(delivery) for delivery in deliveries if delivery.status == "dead"]
         states = await self._states([one.key for one in letters if one.key])
         memory = self._place.memory
-        rounds = memory.rounds({one.subject for one in letters})
+        subjects = {one.subject for one in letters}
+        rounds, tries = memory.rounds(subjects), memory.tries(subjects)
         ours = memory.replayed([one.id for one in letters if not one.tells_replays])
         for one in letters:
             facts = Facts(
@@ -80,6 +90,7 @@ class _Looking:
                 is_told=one.key is not None,
                 state=states.get(one.key) if one.key else None,
                 rounds=rounds.get(one.subject, 0),
+                tries=tries.get(one.subject, 0),
             )
             if one.key and not one.is_test:
                 self._seen.add(one.key)

@@ -46,7 +46,7 @@ class Memory:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY))
         self._connection = sqlite3.connect(path, timeout=10.0)
         self._connection.executescript(_SCHEMA)
-        self._run = 0
+        self._run = self._epoch = 0
 
     def __enter__(self) -> Self:
         return self
@@ -54,15 +54,28 @@ class Memory:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def begin(self, run: int) -> None:
-        """What is noted from now on is of one round."""
-        self._run = run
+    def begin(self, run: int, epoch: int) -> None:
+        """What is noted from now on is of this round. `epoch`: when the endpoint took anything last."""
+        self._run, self._epoch = run, epoch
 
-    def note(self, wanted: Iterable[Wanted], at: int) -> None:
-        """These are replayed. Durable on return."""
-        rows = [(one.letter.id, one.letter.subject, one.born, self._run, at) for one in wanted]
+    def note(self, wanted: Iterable[Wanted], at: int, *, in_vain: bool = False) -> None:
+        """These are replayed. `in_vain`: the endpoint took nothing; such rounds count as one for each epoch.
+
+        What was noted of a letter before is replaced. Durable on return.
+        """
+        run = self._epoch if in_vain else self._run
+        rows = [(one.letter.id, one.letter.subject, one.born, run, at) for one in wanted]
         with self._connection as connection:
             connection.executemany("INSERT OR REPLACE INTO replays VALUES (?, ?, ?, ?, ?)", rows)
+
+    def tries(self, subjects: Collection[bytes]) -> dict[bytes, int]:
+        """How often each was replayed in this epoch, in vain; those that were not are left out."""
+        found: dict[bytes, int] = {}
+        for some in _portions(list(subjects)):
+            where = f"run = ? AND subject IN ({_marks(some)}) GROUP BY subject"
+            query = f"SELECT subject, COUNT(*) FROM replays WHERE {where}"
+            found.update(self._connection.execute(query, [self._epoch, *some]))
+        return found
 
     def rounds(self, subjects: Collection[bytes]) -> dict[bytes, int]:
         """In how many runs each was replayed; those that never were are left out."""

@@ -22,6 +22,8 @@ TIMEOUT = 10.0
 MARGIN = sum(SCHEDULE) * (1 + JITTER) + len(SCHEDULE) * TIMEOUT
 """Seconds that the attempts of a replay can take: the last of them must still meet the dedupe record."""
 MOST_ROUNDS = 3
+MOST_TRIES = 10
+"""Replays of one event while the endpoint takes nothing at all. Then it waits until the endpoint takes anything."""
 
 
 class Verdict(StrEnum):
@@ -57,12 +59,14 @@ class Facts(NamedTuple):
     state: EventState | None = None
     """In the inbox; None: not held there."""
     rounds: int = 0
-    """How often it was replayed by reconciling already."""
+    """How often it was replayed by reconciling already; any number of times while the endpoint took nothing is once."""
+    tries: int = 0
+    """How often it was replayed since the endpoint took anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`horizon`: seconds an event is remembered. `most`: rounds of replays of one event; None: no bound."""
+    """`horizon`: seconds an event is remembered. `most`: rounds of replays of one event; None: no bound at all."""
 
     horizon: float = DEDUPE_DAYS * DAY
     most: int | None = MOST_ROUNDS
@@ -73,8 +77,8 @@ class Rules:
         """Whether a replay could come when the receiver has forgotten its event. Unknown: it could."""
         return age is None or age > self.horizon - MARGIN
 
-    def is_given_up(self, rounds: int) -> bool:
-        return self.most is not None and rounds >= self.most
+    def is_given_up(self, rounds: int, tries: int) -> bool:
+        return self.most is not None and (rounds >= self.most or tries >= MOST_TRIES)
 
 
 class Rule(NamedTuple):
@@ -109,7 +113,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         Verdict.GIVEN_UP,
         "Replayed as often as allowed, and dead again.",
-        lambda facts, rules: rules.is_given_up(facts.rounds),
+        lambda facts, rules: rules.is_given_up(facts.rounds, facts.tries),
     ),
     Rule(
         Verdict.UNTELLABLE,

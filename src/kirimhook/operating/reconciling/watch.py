@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
-from kirimhook.client.errors import RateLimited, ServiceFailed, UnexpectedAnswer, Unreachable
+from kirimhook.client.errors import Conflict, RateLimited, ServiceFailed, UnexpectedAnswer, Unreachable
 from kirimhook.operating.reconciling import states, troubles
 from kirimhook.operating.reconciling.ground import World
 from kirimhook.operating.reconciling.passing import sent
@@ -106,7 +106,9 @@ class Watch:
         }
         try:
             return await work[self.course.state]()
-        except LOST as error:
+        except (*LOST, Conflict) as error:
+            if isinstance(error, Conflict) and error.code != "idempotency_in_progress":
+                raise
             self._detail = str(error) or type(error).__name__
             return Move.LOST
 
