@@ -2,8 +2,8 @@
 
 `secure_delete` writes zeros over a row that is deleted, but not over the copies of it that moving rows from page to
 page has left in the unused part of a page, nor over what a program without it deleted. Building the file anew leaves
-all of that behind. That takes about 4 s for 1 GB and as much free space again; nothing is committed meanwhile, so
-that receivers answer 503 when it is more than `commit_bound`, and the sender tries again.
+all of that behind. That takes about 4 s for 1 GB, and free space of up to twice its size; nothing is committed
+meanwhile, so that receivers answer 503 when it is more than `commit_bound`, and the sender tries again.
 """
 
 from __future__ import annotations
