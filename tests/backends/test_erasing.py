@@ -23,6 +23,7 @@ from kirimhook.testing.clock import Clock
 from kirimhook.testing.conformance.bench import settlements
 from tests.backends import old_inbox
 from tests.backends.inboxes import START, opened, outside, stored_ids
+from tests.backends.test_outages import no_room
 
 CUSTOMERS = [f"62{number * 982_451_653 % 10**11:011d}" for number in range(31, 71)]
 """Of which no two are alike in the middle, where base64 shows them."""
@@ -194,6 +195,27 @@ def test_a_log_that_somebody_reads_is_said_and_the_next_erase_empties_it(tmp_pat
             assert traces(path, mine) == []
 
     asyncio.run(play())
+
+
+def test_without_room_to_build_the_file_anew_the_next_erase_does(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.db"
+    mine, other = [message(CUSTOMERS[0], serial, 20_000) for serial in range(20)], message(CUSTOMERS[1], 99)
+
+    async def play() -> None:
+        async with opened(path) as inbox:
+            await inbox.put([*mine, other])
+            await work(inbox, Random(1))
+        async with opened(path) as inbox:
+            numbers = await numbers_of(inbox, CUSTOMERS[0])
+            with no_room(path), pytest.raises(InboxUnavailable):
+                await inbox.erase(numbers)
+            assert await inbox.put([message(CUSTOMERS[1], 100)]) == [Receipt.FRESH]
+            await inbox.erase(numbers)
+            assert traces(path, mine) == []
+            assert await inbox.known([mine[0].dedupe_key]) != [None]
+
+    asyncio.run(play())
+    assert len(stored_ids(path)) == 22
 
 
 def test_nothing_is_lost_while_the_file_is_built_anew(tmp_path: Path) -> None:
