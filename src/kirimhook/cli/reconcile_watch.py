@@ -15,6 +15,7 @@ from kirimhook.cli import output
 from kirimhook.cli.failure import Exit, misuse
 from kirimhook.cli.reconcile_joined import Joined
 from kirimhook.cli.reconcile_shown import line
+from kirimhook.contract.errors import ApiError
 from kirimhook.operating.reconciling.announcing import Announcer
 from kirimhook.operating.reconciling.looking import Place
 from kirimhook.operating.reconciling.states import Pace, State
@@ -45,7 +46,11 @@ class Watching:
             stop = _told_to_stop()
             around = Living(time.time, SystemRandom().random, stop, announcer.hear)
             watch = Watch(self.joined.ground(place), around, terms, place.memory.told())
-            return await until_stopped(watch.run(), stop)
+            try:
+                return await until_stopped(watch.run(), stop)
+            except ApiError as error:
+                await announcer.ended(f"{error.status} {error.code}: {error.message}")
+                raise
 
         return Exit.OK if self.joined.run(work) is State.STOPPED else Exit.NO
 

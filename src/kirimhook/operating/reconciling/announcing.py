@@ -15,7 +15,7 @@ from kirimhook.operating.reconciling.plan import Plan
 from kirimhook.operating.reconciling.states import State
 from kirimhook.operating.reconciling.troubles import Told
 from kirimhook.operating.reconciling.watch import News
-from kirimhook.telling import Notice, NotToldError, Teller, document
+from kirimhook.telling import Kind, Notice, NotToldError, Teller, document
 
 MOST_UNTOLD = 20
 """Notices that wait for a teller which does not take them; then the oldest is dropped."""
@@ -55,6 +55,14 @@ class Announcer:
         await self._tell()
         if not self._untold and told != self._memory.told():
             self._memory.tell(told)
+
+    async def ended(self, why: str) -> None:
+        """It cannot go on: the API refuses it. Somebody has to see to that, and to start it again."""
+        at = int(self._clock() * 1000)
+        self._untold.append(
+            Notice(Kind.NOT_RECONCILED, "the watch ended", at, at, subscription_id=self._subscription_id, detail=why)
+        )
+        await self._tell()
 
     def _log(self, news: News) -> None:
         """Not what is as it was: a line for every look would hide the others."""
