@@ -1,4 +1,4 @@
-"""One sender and one receiver for all tests of a module: what a rotation meets, short of being killed."""
+"""One sender and one receiver for all tests of this folder: what a rotation meets, short of being killed."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ class Heard(NamedTuple):
             looks = await self.stage.receivers.look()
             return None if all(look.everywhere >= wanted for look in looks) else f"not loaded: {looks}"
 
-        await self.stage.until(lacking)
+        await self.stage.until(Step.ADD, lacking)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     started = Processes(tmp_path_factory.mktemp("rotation"))
     try:
@@ -99,7 +99,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     started.check_nothing_is_left()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def everything(processes: Processes) -> Ground:
     certificates = make_certificates(processes.folder)
     tls = ("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kirimhook.client import AsyncKirim
 from kirimhook.contract.ids import SecretId, SubscriptionId
 from kirimhook.contract.resources import SecretInfo, Subscription, SubscriptionStatus
-from kirimhook.operating.rotation import Look, Use
+from kirimhook.operating.rotation import AdminPorts, JournalFile, LateError, Look, Pace, Stage, Step, Use
 from kirimhook.operating.rotation.proving import Quiet, unproven
 from kirimhook.operating.rotation.receivers import read
 from kirimhook.operating.rotation.stage import in_force, unlike
+from kirimhook.operating.secrets_file import SecretsFile
 
 NOW = datetime(2026, 5, 23, 10, tzinfo=UTC)
 OLD, NEW, OTHER = "o" * 12, "n" * 12, "x" * 12
@@ -124,3 +128,42 @@ def test_what_has_expired_is_not_in_force_unless_nothing_else_is() -> None:
 
     assert set(in_force(_subscription(None, NOW + hour, NOW, NOW - hour), now)) == {"sec_0", "sec_1"}
     assert set(in_force(_subscription(NOW, NOW - hour), now)) == {"sec_0", "sec_1"}
+
+
+class Clock:
+    """Time that passes by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_wait_says_once_what_it_waits_for_and_ends(tmp_path: Path) -> None:
+    clock, heard = Clock(), list[tuple[float, str]]()
+    reasons = iter(["first"] * 40 + ["then"] * 100)
+
+    async def play() -> None:
+        async with AsyncKirim("kdv_live_x", base_url="http://127.0.0.1:9") as api, AdminPorts([]) as receivers:
+            stage = Stage(
+                api,
+                receivers,
+                SecretsFile(tmp_path / "secrets.txt"),
+                JournalFile(tmp_path / "secrets.txt.rotation"),
+                Pace(timeout=20.0, settle=1.0, poll=0.25),
+                lambda: clock.now,
+                clock.sleep,
+                lambda _, words: heard.append((clock.now, words)),
+            )
+
+            async def reason() -> str | None:
+                return next(reasons)
+
+            with pytest.raises(LateError, match="not within 22 s: then"):
+                await stage.until(Step.LOAD, reason, 2.0)
+
+    asyncio.run(play())
+
+    assert heard == [(1_005.0, "waiting: first"), (1_010.0, "waiting: then")]
+    assert clock.now == 1_022.0

@@ -55,7 +55,7 @@ async def verified(on: Heard, subscription_id: str, secret: Secret) -> bool:
         found = await on.stage.api.webhook_deliveries.get(made.id)
         return None if found.finished_at is not None else "it is open"
 
-    await on.stage.until(undelivered)
+    await on.stage.until(Step.CONFIRM, undelivered)
     delivery = await on.stage.api.webhook_deliveries.get(made.id)
     assert delivery.attempt_count is not None
     after = (await on.stage.receivers.look())[0].use(secret.fingerprint).matches

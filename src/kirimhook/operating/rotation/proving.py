@@ -26,7 +26,7 @@ whoever shares it out gives the next delivery to another one."""
 
 
 async def load(stage: Stage, journal: Journal) -> Journal:
-    await stage.until(lambda: not_loaded(stage, journal))
+    await stage.until(Step.LOAD, lambda: not_loaded(stage, journal))
     looks = await stage.receivers.look()
     listed = ", ".join(f"{look.name} ({look.processes})" for look in looks)
     stage.tell(Step.LOAD, f"every process has loaded it: {listed}")
@@ -56,7 +56,7 @@ async def confirm(stage: Stage, journal: Journal) -> Journal:
             await trials.send_when_due()
         return why
 
-    await stage.until(unconfirmed)
+    await stage.until(Step.CONFIRM, unconfirmed)
     matched = ", ".join(f"{look.name} {look.use(new).matches}" for look in await stage.receivers.look())
     tests = f", with {trials.sent} test deliveries" if trials.sent else ""
     stage.tell(Step.CONFIRM, f"deliveries have verified with it{tests}: {matched}")
@@ -82,7 +82,7 @@ async def settle(stage: Stage, journal: Journal) -> Journal:
             return f"{why}{trials.hint}"
         return None
 
-    await stage.until(unsettled, stage.pace.timeout + stage.pace.settle)
+    await stage.until(Step.SETTLE, unsettled, stage.pace.settle)
     stage.tell(Step.SETTLE, f"for {stage.pace.settle:g} s nothing came that was signed without it")
     return journal
 

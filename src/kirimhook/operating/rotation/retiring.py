@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def retire(stage: Stage, journal: Journal) -> Journal:
     """Each only while the new one is in force and every receiver has it: the proof may be of long ago."""
     for secret_id in journal.before:
-        await stage.until(lambda: not_loaded(stage, journal))
+        await stage.until(Step.RETIRE, lambda: not_loaded(stage, journal))
         if journal.new_id not in await stage.in_force(journal.subscription_id):
             raise RotationError(
                 f"{journal.new_id} is not in force any more: somebody deleted it. Add a secret with "
@@ -41,6 +41,6 @@ async def drop(stage: Stage, journal: Journal) -> Journal:
     async def not_dropped() -> str | None:
         return unlike(await stage.receivers.look(), kept)
 
-    await stage.until(not_dropped)
+    await stage.until(Step.DROP, not_dropped)
     stage.tell(Step.DROP, "the file and every process have dropped the old secrets")
     return journal

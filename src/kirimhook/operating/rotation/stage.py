@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from kirimhook.operating.secrets_file import Entry, SecretsFile
 
 
+TOLD_AFTER = 5.0
+"""Seconds of waiting after which the reason is told."""
+
+
 class Tell(Protocol):
     """Hears how it goes, in words for people."""
 
@@ -48,12 +52,19 @@ class Stage(NamedTuple):
     sleep: Callable[[float], Awaitable[None]]
     tell: Tell
 
-    async def until(self, reason: Callable[[], Awaitable[str | None]], timeout: float | None = None) -> None:
-        """Until there is no reason any more to wait. Raises LateError with the last one."""
-        deadline = self.clock() + (self.pace.timeout if timeout is None else timeout)
+    async def until(self, step: Step, reason: Callable[[], Awaitable[str | None]], more: float = 0.0) -> None:
+        """Until there is no reason any more to wait. Raises LateError with the last one.
+
+        A reason that lasts is told once. `more`: seconds beside those that every step has.
+        """
+        began, limit, told = self.clock(), self.pace.timeout + more, ""
         while (why := await reason()) is not None:
-            if self.clock() >= deadline:
-                raise LateError(f"not within {self.pace.timeout:g} s: {why}")
+            waited = self.clock() - began
+            if waited >= limit:
+                raise LateError(f"not within {limit:g} s: {why}")
+            if waited >= TOLD_AFTER and why != told:
+                told = why
+                self.tell(step, f"waiting: {why}")
             await self.sleep(self.pace.poll)
 
     def entry(self, fingerprint: str | None) -> Entry | None:

@@ -26,7 +26,7 @@ async def take_back(stage: Stage, journal: Journal) -> Journal:
         return _with_line(stage, journal)
     if not in_force.keys() & set(journal.before):
         raise RotationError("the old secrets are not in force any more: it can only go on, without --abort")
-    await stage.until(lambda: _old_are_gone(stage, journal))
+    await stage.until(Step.TAKE_BACK, lambda: _old_are_gone(stage, journal))
     journal = await _found(stage, journal)
     if journal.new_id is not None:
         await stage.delete(journal.subscription_id, journal.new_id)
