@@ -26,6 +26,8 @@ from kirimhook.cli import (
 )
 from kirimhook.cli.demo import command
 from kirimhook.cli.failure import Exit, Failure
+from kirimhook.cli.listen.command import EXAMPLES as LISTEN_EXAMPLES
+from kirimhook.cli.listen.command import listen
 from kirimhook.cli.sender.app import sender
 
 commands = typer.Typer(
@@ -39,6 +41,7 @@ commands = typer.Typer(
 )
 commands.command(epilog=serve.EXAMPLES)(serve.serve)
 commands.command(epilog=work.EXAMPLES)(work.work)
+commands.command(epilog=LISTEN_EXAMPLES)(listen)
 commands.add_typer(inbox.inbox, name="inbox")
 commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
 commands.command(epilog=explain.EXAMPLES)(explain.explain)

@@ -1,0 +1,1 @@
+"""`kirimhook listen`: the events of an account, handled on the machine of whoever develops the handlers."""
