@@ -152,11 +152,18 @@ def consumer(*answers: Answer, **options: Any) -> Iterator[Consumer]:
     async def opened() -> Endpoint:
         return await Endpoint(*answers, **options).__aenter__()
 
+    async def closed() -> None:
+        await endpoint.__aexit__()
+        for transport in list(getattr(loop, "_transports", {}).values()):
+            transport.abort()  # closed gently it waits for the other side's farewell, longer than this loop lives
+        for _ in range(3):
+            await asyncio.sleep(0)
+
     endpoint = asyncio.run_coroutine_threadsafe(opened(), loop).result(SOON)
     try:
         yield Consumer(endpoint, loop)
     finally:
-        asyncio.run_coroutine_threadsafe(endpoint.__aexit__(), loop).result(SOON)
+        asyncio.run_coroutine_threadsafe(closed(), loop).result(SOON)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(SOON)
         loop.close()

@@ -81,9 +81,10 @@ class Kirim(_Root[Blocking]):
                 kirim.webhook_deliveries.replay(delivery.id)
 
     `api_key`: without it $KIRIM_KEY. `base_url`: with or without `/v1`; without it $KIRIM_API_URL, else the hosted
-    API. `timeout`: seconds to wait for each part of an answer, and for all of its body. `retries`: how often a call
-    that failed for a reason that may pass is tried again; `longest_wait`: the seconds that it waits at most each time
-    because the API asks for it. `verify`: whom to trust; without it, whom the system trusts.
+    API. `timeout`: seconds for each step of an attempt (connecting, TLS, each part of the answer), and for all of the
+    answer's body. `retries`: how often a call that failed for a reason that may pass is tried again; `longest_wait`:
+    the seconds that it waits at most each time because the API asks for it. `verify`: whom to trust; without it, whom
+    the system trusts.
 
     Raises ValueError for what makes no sense, ImportError without the extra "client". Calls raise ApiError for an
     answer that says no, Unreachable, UnexpectedAnswer, and ArgumentError (a ValueError) for what cannot be sent.

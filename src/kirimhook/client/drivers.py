@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+WHOLE = 3
+"""Timeouts that an attempt may take in all: for an answer whose head never ends. Only a task can be bounded so."""
+
 _log = logging.getLogger("kirimhook.client")
 
 
@@ -68,11 +71,9 @@ class Blocking:
 
         try:
             with self._http.stream(**self._wire.request(call)) as response:
-                collected, until = Collected(response), time.monotonic() + self._wire.timeout
+                collected = Collected(response, time.monotonic() + self._wire.timeout)
                 for part in response.iter_raw():
-                    collected.add(part)
-                    if time.monotonic() > until:
-                        raise TimeoutError
+                    collected.add(part, time.monotonic())
                 return collected.answer()
         except (httpx.TransportError, TimeoutError) as error:
             return self._wire.lost(error)
@@ -120,12 +121,12 @@ class Awaiting:
 
         try:
             async with (
-                asyncio.timeout(self._wire.timeout),
+                asyncio.timeout(WHOLE * self._wire.timeout),
                 self._http.stream(**self._wire.request(call)) as response,
             ):
-                collected = Collected(response)
+                collected = Collected(response, time.monotonic() + self._wire.timeout)
                 async for part in response.aiter_raw():
-                    collected.add(part)
+                    collected.add(part, time.monotonic())
                 return collected.answer()
         except (httpx.TransportError, TimeoutError) as error:
             return self._wire.lost(error)

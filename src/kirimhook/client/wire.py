@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 
 
 class Wire:
-    """One API, by one key. `timeout` in seconds: for each step of an attempt, and for reading its answer in all."""
+    """One API, by one key. `timeout` in seconds: for each step of an attempt, and for the body of its answer in all."""
 
     def __init__(self, account: Account, timeout: float, verify: ssl.SSLContext | None) -> None:
         self.account = account
@@ -55,15 +56,18 @@ class Wire:
 
 
 class Collected:
-    """The body of an answer as it arrives, never more than it may have."""
+    """The body of an answer as it arrives: never more than it may have, nor later than `until` (by time.monotonic)."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, until: float) -> None:
         self._response = response
+        self._until = until
         self._body = bytearray()
 
-    def add(self, part: bytes) -> None:
-        """Raises UnexpectedAnswer for one that is too long."""
+    def add(self, part: bytes, now: float) -> None:
+        """Raises UnexpectedAnswer for one that is too long, TimeoutError for one that takes too long."""
         self._body += part
+        if now > self._until:
+            raise TimeoutError
         if len(self._body) > MAX_BYTES:
             raise self._answer(b"").unexpected(f"more than {MAX_BYTES} bytes")
 
@@ -97,5 +101,6 @@ def _reason(causes: list[BaseException]) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
+            number = 0 if isinstance(cause, ssl.SSLError) else cause.errno or 0
+            return os.strerror(number) if number > 0 else cause.strerror
     return str(causes[0]) or type(causes[0]).__name__

@@ -73,6 +73,7 @@ class Line:
             raise ConnectionResetError("the other side is gone")
         self._writer.write(data)
         await self._writer.drain()
+        await asyncio.sleep(0)  # drain need not give way: the loop has to learn that the other side is gone
 
     async def until_gone(self) -> None:
         """Wait until the other side hangs up."""
