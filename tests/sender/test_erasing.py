@@ -17,7 +17,7 @@ from kirimhook.contract import customers, samples
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.events import META
 from kirimhook.sender.model import NewEvent
-from kirimhook.sender.service import BulkReplayRequest, DeliveryFilter, Erasure, erasing
+from kirimhook.sender.service import BulkReplayRequest, DeliveryFilter, Erasure, erasing, letters
 from kirimhook.sender.store.erasing import Erased
 from tests.sender.databases import Databases
 from tests.sender.stage import REJECT, SUCCEED, Stage, staged
@@ -208,6 +208,27 @@ def test_it_goes_in_steps_and_skips_none(
             done = await stage.sender.erase(ONE)
             count = len(WITH_A_NUMBER)
             assert (done.scanned, done.erased) == (2 * count, Erased(count, count, count))
+
+    asyncio.run(main())
+
+
+def test_erased_dead_letters_do_not_keep_a_bulk_replay_from_ending(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "BULK", 3)
+
+    async def main() -> None:
+        async with staged(databases) as stage:
+            subscription = await stage.subscribe(*EVERY)
+            await publish(stage, ONE, *WITH_A_NUMBER)
+            await settle(stage, REJECT)
+            await stage.sender.erase(ONE)
+            stage.clock.advance(1)
+            await stage.publish(2)
+            await stage.settle_open(REJECT)
+            stage.clock.advance(1)
+            done = await stage.tenant.bulk_replay(BulkReplayRequest(subscription, unreplayed=True))
+            assert (done.enqueued, done.capped) == (2, False)
 
     asyncio.run(main())
 

@@ -179,6 +179,25 @@ def test_a_delivery_and_its_replay_that_died_are_one_event(databases: Databases)
 
 
 @pytest.mark.parametrize("knows_ours", [True, False])
+def test_what_was_erased_is_neither_counted_nor_asked_for(databases: Databases, knows_ours: bool) -> None:
+    async def main() -> None:
+        async with providing(databases) as provider:
+            provider.front.knows_ours = knows_ours
+            one, other = await provider.dead(2)
+            (await snapshot_of(provider)).close()
+            statement = f"event = (SELECT event FROM deliveries WHERE id = '{one}')"
+            await provider.run(f"UPDATE deliveries SET event_id = '' WHERE {statement}")
+            await provider.run(f"UPDATE events SET erased_at = 1 WHERE {statement.replace('event =', 'id =', 1)}")
+            assert await collect(provider.client, Selection(provider.subscription)) == [other]
+            with reopened(provider) as snapshot:  # listed before it was erased
+                came = await replay(provider.client, snapshot)
+            assert came == (Tally(replayed=1, gone=1) if knows_ours else Tally(replayed=1, refused=1))
+            assert await provider.replayed() == [other]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("knows_ours", [True, False])
 def test_an_api_that_ignores_filters_does_not_make_us_replay_the_rest(databases: Databases, knows_ours: bool) -> None:
     async def main() -> None:
         async with providing(databases) as provider:

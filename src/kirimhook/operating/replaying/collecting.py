@@ -39,6 +39,7 @@ class Selection:
             and (self.created_after is None or one.created_at > self.created_after)
             and (self.created_before is None or one.created_at < self.created_before)
             and (self.again or one.replayed_by is None)
+            and one.event_id != ""  # erased on request: there is nothing to send
         )
 
 

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
-from kirimhook.sender.schema import deliveries
+from kirimhook.sender.schema import deliveries, events
 from kirimhook.sender.store.batches import Column, run_batch, updating
 from kirimhook.sender.store.deliveries import Where, failing
 from kirimhook.sender.store.fan_out import Batch, Event, Match, Wanted, add, hold
 
+_ERASED = select(events.c.id).where(events.c.id == deliveries.c.event, events.c.erased_at.is_not(None)).exists()
 _REPLAYED_FROM = updating("deliveries", [Column("replayed_from")], Column("id"))
 _REPLAYED_BY = updating("deliveries", [Column("replayed_by")], Column("id"))
 
@@ -22,8 +23,9 @@ class Candidate(NamedTuple):
 
 
 def candidates(connection: Connection, where: Where, limit: int) -> list[Candidate]:
-    """Failing deliveries of one subscription, the oldest first."""
-    query = select(deliveries.c.id, deliveries.c.created_at).where(*failing(where))
+    """Failing deliveries of one subscription, the oldest first. Not of erased events: who
+    goes on until there is no more would never end."""
+    query = select(deliveries.c.id, deliveries.c.created_at).where(*failing(where), ~_ERASED)
     return [Candidate(*row) for row in connection.execute(query.order_by(deliveries.c.id).limit(limit))]
 
 
