@@ -64,6 +64,7 @@ class Consumer:
             reply = Reply(204)
         if self.has(Fault.TALKATIVE) and reply.status == 200:
             reply.text += b"." * 10_000
+        reply.date = "noon" if self.has(Fault.DATE_IN_WORDS) else ""
         reply.date_ahead = sum(ahead for fault, ahead in AHEAD.items() if self.has(fault))
         reply.says_close = reply.says_close or self.has(Fault.CLOSES)
         reply.closes = self.has(Fault.HANGS_UP)
@@ -75,6 +76,8 @@ class Consumer:
         if refusal := await self._refused_at_once(asked):
             return refusal
         body = await self._body(asked)
+        if self.has(Fault.SHORT_V1_ENDS_IT) and (asked.header("X-Kirim-Signature") or "")[-5:] == "v1=00":
+            return Reply(500, resets=True)  # the process ends, and another takes its place
         if not self._is_authentic(asked, body):
             return Reply(410 if self.has(Fault.REFUSES_WITH_410) else 401, b"invalid signature")
         if astray := await self._astray():
@@ -221,13 +224,17 @@ def consuming(folder: Path, *faults: Fault) -> Iterator[Standing]:
 
 @contextlib.contextmanager
 def served_by(
-    folder: Path, answers: Answers, authority: trustme.CA, faults: frozenset[Fault] = frozenset()
+    folder: Path,
+    answers: Answers,
+    authority: trustme.CA,
+    faults: frozenset[Fault] = frozenset(),
+    breaks_from: int = 1_000_000,
 ) -> Iterator[Standing]:
     """Whatever answers, behind a door that has the faults of doors."""
     ca = folder / "ca.pem"
     authority.cert_pem.write_to_path(ca)
     tls = None if Fault.PLAIN_ONLY in faults else _context(authority, faults)
-    door = Door(tls, takes_plain_too=Fault.PLAIN_TOO in faults, is_silent=Fault.SILENT in faults)
+    door = Door(tls, Fault.PLAIN_TOO in faults, Fault.SILENT in faults, breaks_from)
     with standing(door, answers, time.time) as port:
         yield Standing(f"https://localhost:{port}/hook", ca)
 

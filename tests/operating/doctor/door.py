@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from itertools import count
 
 SOON = 20.0
 _HANDSHAKE = b"\x16"
@@ -57,11 +58,13 @@ class Reply:
     discards: bool = False
     raw: bytes = b""
     date_ahead: float = 0.0
+    date: str = ""
+    """In place of the present one."""
 
     def on_the_wire(self, now: float) -> bytes:
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
-            f"Date: {formatdate(now + self.date_ahead, usegmt=True)}",
+            f"Date: {self.date or formatdate(now + self.date_ahead, usegmt=True)}",
             f"Content-Length: {len(self.text)}",
             *(f"{name}: {value}" for name, value in self.headers),
             *(["Connection: close"] if self.says_close else []),
@@ -77,6 +80,8 @@ class Door:
     takes_plain_too: bool = False
     is_silent: bool = False
     """TLS handshakes are never answered."""
+    breaks_from: int = 1_000_000
+    """The first connection that is closed as soon as something comes; they count from 1."""
 
 
 Answers = Callable[[Asked], Awaitable[Reply]]
@@ -118,8 +123,11 @@ async def _serve(
     lines: set[asyncio.Task[None]] = set()
 
     async def accept() -> None:
-        while True:
+        for serial in count(1):
             sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+            if serial >= door.breaks_from:
+                sock.close()
+                continue
             lines.add(line := asyncio.create_task(_converse(sock, door, answers, clock, lines)))
             line.add_done_callback(lines.discard)
 

@@ -29,6 +29,7 @@ class Fault(StrEnum):
     SLOW = auto()
     CLOCK_AHEAD = auto()
     CLOCK_BEHIND_A_LITTLE = auto()
+    DATE_IN_WORDS = auto()
     TALKATIVE = auto()
     # whom it lets in
     VERIFIES_NOTHING = auto()
@@ -38,6 +39,7 @@ class Fault(StrEnum):
     NEVER_STALE = auto()
     NEVER_EARLY = auto()
     SHORT_V1_CRASHES = auto()
+    SHORT_V1_ENDS_IT = auto()
     NO_T_CRASHES = auto()
     REFUSES_WITH_410 = auto()
     TWO_HEADERS_CRASH = auto()
@@ -92,6 +94,7 @@ COMPLAINTS: dict[Fault, set[str]] = {
     Fault.SLOW: {"latency"},
     Fault.CLOCK_AHEAD: {"clock"},
     Fault.CLOCK_BEHIND_A_LITTLE: {"clock"},
+    Fault.DATE_IN_WORDS: {"clock"},
     Fault.TALKATIVE: {"answer_size"},
     Fault.VERIFIES_NOTHING: FORGED,
     Fault.LETS_UNSIGNED_IN: {"no_signature"},
@@ -100,6 +103,7 @@ COMPLAINTS: dict[Fault, set[str]] = {
     Fault.NEVER_STALE: {"stale"},
     Fault.NEVER_EARLY: {"future"},
     Fault.SHORT_V1_CRASHES: {"malformed"},
+    Fault.SHORT_V1_ENDS_IT: {"malformed"},
     Fault.NO_T_CRASHES: {"malformed"},
     Fault.REFUSES_WITH_410: FORGED,
     Fault.TWO_HEADERS_CRASH: {"two_headers"},
@@ -136,6 +140,7 @@ ONLY_WARNED = {
     Fault.PLAIN_TOO,
     Fault.SLOW,
     Fault.CLOCK_BEHIND_A_LITTLE,
+    Fault.DATE_IN_WORDS,
     Fault.TALKATIVE,
     Fault.LAST_HEADER_WINS,
     Fault.KNOWN_SCHEMES_ONLY,

@@ -205,3 +205,13 @@ def test_an_admin_port_of_something_else_is_said_to_be_one(page: bytes, tmp_path
         report = asyncio.run(asked(standing.url, standing.ca))
     assert {check for check, verdict in verdicts(report).items() if verdict is Verdict.NOT_RUN} == {"ready", "loaded"}
     assert not report.is_healthy
+
+
+def test_a_web_server_that_speaks_no_tls_is_told_by_what_it_says() -> None:
+    async def plain() -> Report:
+        async with Endpoint(door=Door.PLAIN) as endpoint:
+            return await examined_at(endpoint)
+
+    report = asyncio.run(plain())
+    assert complaints(report) == {"tls"}
+    assert "wrong version number" in report.examined[3].finding.saw

@@ -31,6 +31,7 @@ SECRET = SECRETS[0].reveal()
         ([], "kirimhook doctor URL"),
         (["https://localhost/x"], "no secret: give --secret"),
         (["ftp://localhost/x", "--secret", "whsec_a"], "write http://… or https://…"),
+        (["https://é..example/x", "--secret", "whsec_a"], "its host is no domain name"),
         (["https:///x", "--secret", "whsec_a"], "write http://… or https://…"),
         (["https://me:pw@localhost/x", "--secret", "whsec_a"], "credentials"),
         (["https://localhost:99999/x", "--secret", "whsec_a"], "URL 'https://localhost:99999/x'"),
@@ -64,8 +65,9 @@ def test_any_url_has_a_place_or_a_reason(url: str) -> None:
 
 
 def test_the_list_holds_every_check() -> None:
+    shown = kirimhook("doctor", "--list").out
     assert [row["check"] for row in kirimhook("doctor", "--list", "--json").data] == [check.id for check in CHECKS]
-    assert all(check.id in kirimhook("doctor", "--list").out for check in CHECKS)
+    assert [check.id for check in CHECKS if check.id not in shown] == []
 
 
 def test_a_report_is_one_document(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 
 from kirimhook.operating.doctor.bounds import Bounds
 from kirimhook.operating.doctor.examine import examine
@@ -16,7 +17,8 @@ from kirimhook.operating.doctor.place import Place
 from kirimhook.operating.doctor.report import Report
 from kirimhook.operating.doctor.table import CHECKS
 from kirimhook.operating.doctor.visit import Order
-from tests.operating.doctor.consumer import SECRETS, Standing, consuming
+from tests.operating.doctor.consumer import SECRETS, Consumer, Standing, consuming, served_by
+from tests.operating.doctor.door import Asked, Reply
 from tests.operating.doctor.faults import COMPLAINTS, ONLY_WARNED, Fault
 
 BOUNDS = Bounds(slow=1.0, patience=2.0)
@@ -70,3 +72,26 @@ def test_a_refusal_is_explained_by_the_clock_where_that_is_off(tmp_path: Path) -
         saw[fault] = next(row.finding.saw for row in report.examined if row.check.id == "good")
     assert re.search(r"its clock is \+(899|900|901) s from this machine's", saw[Fault.OTHER_TIME])
     assert "another secret" in saw[Fault.OTHER_SECRET]
+
+
+def test_plain_http_that_is_turned_away_is_no_fault(tmp_path: Path) -> None:
+    consumer = Consumer()
+
+    async def answer(asked: Asked) -> Reply:
+        return await consumer.answer(asked) if asked.is_tls else Reply(400, b"this port speaks TLS", says_close=True)
+
+    with served_by(tmp_path, answer, trustme.CA(), frozenset({Fault.PLAIN_TOO})) as standing:
+        report = examined(standing)
+    saw = {row.check.id: row.finding.saw for row in report.examined}
+    assert complaints(report) == set()
+    assert saw["plain_http"].endswith("is answered 400")
+
+
+@pytest.mark.parametrize(("serial", "check"), [(2, "tls"), (3, "chain"), (5, "name"), (8, "answer"), (10, "latency")])
+def test_one_that_breaks_down_meanwhile_is_seen_where_it_does(serial: int, check: str, tmp_path: Path) -> None:
+    with served_by(tmp_path, Consumer().answer, trustme.CA(), breaks_from=serial) as standing:
+        report = examined(standing)
+    first = next(row for row in report.examined if row.is_complaint)
+    assert (first.check.id, first.finding.verdict) == (check, Verdict.FAILED)
+    assert "closed" in first.finding.saw
+    assert not report.is_healthy

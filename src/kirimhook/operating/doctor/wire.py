@@ -167,7 +167,7 @@ class Connection:
             self._http.receive_data(await self._reader.read(_BLOCK))
 
 
-def describe(error: Exception) -> str:
+def describe(error: OSError) -> str:
     """An error of a connection in one short line."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -178,6 +178,4 @@ def describe(error: Exception) -> str:
             return "timed out"
         case ConnectionError() if error.strerror is None:
             return "the connection was closed"
-        case OSError():
-            return (error.strerror or type(error).__name__).lower()
-    return type(error).__name__
+    return (error.strerror or type(error).__name__).lower()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kirimhook.contract.signature import TOLERANCE
 from kirimhook.operating.doctor.check import Check
 from kirimhook.operating.doctor.checks.judging import accepted, shown, told
-from kirimhook.operating.doctor.finding import Finding, failed, left_out, not_run, passed, warned
+from kirimhook.operating.doctor.finding import Finding, failed, left_out, passed, warned
 
 if TYPE_CHECKING:
     from kirimhook.operating.doctor.visit import Visit
@@ -48,7 +48,7 @@ async def _clock(visit: Visit) -> Finding:
         return left_out("its answers have no Date")
     then = moment_of(date)
     if then is None:
-        return not_run(f"its Date cannot be read: {shown(date)}")
+        return warned(f"its Date cannot be read: {shown(date)}")
     skew, bounds = then - visit.first_at, visit.bounds
     saw = f"{skew:+.0f} s from the clock of this machine" if abs(skew) > 2 else "the same as on this machine"
     if abs(skew) >= bounds.skew:
