@@ -10,7 +10,7 @@ import pytest
 from kirimhook import __version__
 from tests.cli.commands import kirimhook
 
-COMMANDS = ["serve", "work", "trigger", "explain", "doctor", "rotate", "migrate", "demo"]
+COMMANDS = ["serve", "work", "trigger", "explain", "doctor", "rotate", "migrate", "demo", "listen"]
 INBOX = ["list", "show", "put-back", "pause", "resume", "stats", "purge", "copy", "erase"]
 SENDER = ["publish", "ledger", "rekey"]
 KEYS = ["create", "list", "revoke"]
