@@ -20,6 +20,7 @@ SUBSCRIPTION = SubscriptionId("wbs_" + "0" * 26)
 facts = st.builds(
     Facts,
     is_test=st.booleans(),
+    is_erased=st.booleans(),
     is_replayed=st.booleans(),
     was_discarded=st.booleans(),
     age=st.none() | st.floats(0, 90 * DAY),

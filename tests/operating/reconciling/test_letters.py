@@ -62,4 +62,5 @@ def test_what_it_says_is_taken() -> None:
     said = dead(1, kind=DeliveryKind.REPLAY, replayed_from=delivery_id(0), replayed_by=delivery_id(2))
     assert (said.replayed_from, said.is_replayed, said.tells_replays) == (delivery_id(0), True, True)
     assert dead(kind=DeliveryKind.TEST).is_test
+    assert dead(event_id="").is_erased
     assert dead(dead_reason="discarded").was_discarded

@@ -159,6 +159,15 @@ def test_a_replays_age_is_its_events(databases: Databases, tmp_path: Path) -> No
     run(databases, tmp_path, test)
 
 
+def test_what_was_erased_is_nobodys_business(databases: Databases, tmp_path: Path) -> None:
+    async def test(provider: Provider, place: Place) -> None:
+        dead = await provider.dead(5)
+        await provider.run(f"UPDATE deliveries SET event_id = '' WHERE id IN ('{dead[0]}', '{dead[1]}', '{dead[2]}')")
+        assert counts(await seen(provider, place)) == {Verdict.ERASED: 3, Verdict.MISSING: 2}
+
+    run(databases, tmp_path, test)
+
+
 def test_what_was_discarded_on_purpose_is_left_unless_it_is_asked_for(databases: Databases, tmp_path: Path) -> None:
     async def test(provider: Provider, place: Place) -> None:
         await provider.dead(2)

@@ -36,7 +36,9 @@ def test_what_is_replayed_is_all_that_should_be(known: Facts, by: Rules) -> None
     is_held = known.is_told and known.state is not None
     is_safe = known.age is not None and known.age + MARGIN <= by.horizon
     is_allowed = by.most is None or (known.rounds < by.most and known.tries < MOST_TRIES)
-    is_wanted = not (known.is_test or known.is_replayed or (known.was_discarded and not by.discarded))
+    is_wanted = not (
+        known.is_test or known.is_erased or known.is_replayed or (known.was_discarded and not by.discarded)
+    )
     assert (judge(known, by) in TO_REPLAY) == (not is_held and is_safe and is_allowed and is_wanted)
 
 
@@ -47,9 +49,9 @@ def test_what_is_left_for_people_is_what_a_replay_does_not_mend_and_somebody_lac
         assert not known.is_test
         assert not known.is_replayed
         assert verdict is Verdict.PARKED or not (known.is_told and known.state is not None)
-    assert (verdict is Verdict.PARKED) == (
-        known.is_told and known.state is EventState.PARKED and not (known.is_test or known.is_replayed)
-    )
+    is_parked = known.is_told and known.state is EventState.PARKED
+    is_nobodys = known.is_test or known.is_erased or known.is_replayed
+    assert (verdict is Verdict.PARKED) == (is_parked and not is_nobodys)
 
 
 @given(facts, rules)

@@ -39,6 +39,8 @@ class Letter(NamedTuple):
     is_replayed: bool
     """The provider says that there is a later delivery of it."""
     is_test: bool
+    is_erased: bool
+    """Without an id: what the event held was erased on a customer's request."""
     was_discarded: bool
     tells_replays: bool
     """The provider says what was replayed, and as what. Where it does not, only we remember."""
@@ -59,6 +61,7 @@ def letter(delivery: Delivery) -> Letter:
         delivery.replayed_from,
         delivery.replayed_by is not None,
         delivery.kind is DeliveryKind.TEST,
+        not delivery.event_id,
         delivery.dead_reason == DISCARDED,
         bool(delivery.kind),
     )

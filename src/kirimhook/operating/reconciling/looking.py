@@ -85,6 +85,7 @@ class _Looking:
         for one in letters:
             facts = Facts(
                 is_test=one.is_test,
+                is_erased=one.is_erased,
                 is_replayed=one.is_replayed or one.id in ours or one.key in self._seen,
                 was_discarded=one.was_discarded,
                 is_told=one.key is not None,
@@ -92,7 +93,7 @@ class _Looking:
                 rounds=rounds.get(one.subject, 0),
                 tries=tries.get(one.subject, 0),
             )
-            if one.key and not one.is_test:
+            if one.key and not (one.is_test or one.is_erased):
                 self._seen.add(one.key)
             await self._add(one, facts)
 

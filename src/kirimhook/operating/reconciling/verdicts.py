@@ -30,6 +30,7 @@ class Verdict(StrEnum):
     """What a dead letter comes to."""
 
     TEST = "test"
+    ERASED = "erased"
     REPLAYED = "replayed"
     PARKED = "parked"
     HELD = "held"
@@ -49,6 +50,7 @@ class Facts(NamedTuple):
     """What is known of a letter's event."""
 
     is_test: bool = False
+    is_erased: bool = False
     is_replayed: bool = False
     """A later delivery of the same event was made, and speaks for it."""
     was_discarded: bool = False
@@ -89,6 +91,7 @@ class Rule(NamedTuple):
 
 RULES: tuple[Rule, ...] = (
     Rule(Verdict.TEST, "A test delivery: nobody lacks it.", lambda facts, _: facts.is_test),
+    Rule(Verdict.ERASED, "What it held was erased: there is nothing to send.", lambda facts, _: facts.is_erased),
     Rule(Verdict.REPLAYED, "A later delivery of the same event speaks for it.", lambda facts, _: facts.is_replayed),
     Rule(
         Verdict.PARKED,
