@@ -31,7 +31,7 @@ __all__ = ["places"]
 
 NOW = 1_780_000_000.0
 EVERY = 60.0
-SOON = 20.0
+SOON = 60.0
 PARKED = Filter(states=frozenset({EventState.PARKED}))
 
 
@@ -166,17 +166,17 @@ def test_a_storm_is_one_summary_and_nothing_of_it_is_told_twice(play: Callable[[
     async def scene(scene: Scene) -> None:
         ear = Ear()
         several = [scene.notifier(ear, process) for process in range(3)]
-        await scene.park(1500, process=0)
-        await scene.park(500, process=1)
-        assert await all_tell(scene.clock, *several) == 2000
-        for more in (700, 1):
+        await scene.park(700, process=0)
+        await scene.park(300, process=1)
+        assert await all_tell(scene.clock, *several) == 1000
+        for more in (450, 1):
             await scene.park(more, process=2)
             assert await all_tell(scene.clock, *several) == 0, "it is not time yet"
             scene.clock.advance(EVERY)
             assert await all_tell(scene.clock, *several) == more
         scene.clock.advance(ANYWAY + 1)
         assert await all_tell(scene.clock, *several) == 0
-        assert ear.counts() == [2000, 700, 1]
+        assert ear.counts() == [1000, 450, 1]
         assert [len(document["notices"][0]["examples"]) for document in ear.told] == [5, 5, 1]
 
     play(scene)
@@ -330,6 +330,56 @@ def test_a_bookmark_that_another_version_wrote_stays(tmp_path: Path) -> None:
             assert (await scene.inboxes[0].bookmark(BOOKMARK), ear.told) == ('{"v":2}', [])
 
     asyncio.run(main())
+
+
+def test_what_is_parked_during_a_look_is_told_with_the_next(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(f"sqlite:///{tmp_path / 'inbox.db'}", 2) as scene:
+            ear = Ear()
+            one = Notifier(scene.inboxes[0], ear, clock=scene.clock, every=5.0, meter=scene.meters[0])
+            await scene.park(1)
+            assert await one.tell() == 0
+            scene.clock.advance(1)
+            await scene.park(1, process=1)
+            scene.clock.now -= 0.5  # half a second ago
+            assert await one.tell() == 1
+            scene.clock.advance(5)
+            assert await one.tell() == 1, "long before it would count again"
+            assert ear.counts() == [1, 1]
+
+    asyncio.run(asyncio.wait_for(main(), SOON))
+
+
+class Hanging(Counting):
+    """Its first list takes so long that another process has the turn."""
+
+    def __init__(self, scene: Scene, other: Notifier) -> None:
+        super().__init__(scene.inboxes[0])
+        self._scene = scene
+        self._other: Notifier | None = other
+
+    async def list(self, *given: Any) -> Any:
+        page = await self.inbox.list(*given)
+        other, self._other = self._other, None
+        if other is not None:
+            self._scene.clock.advance(LEASE)
+            assert await other.tell() == 3
+        return page
+
+
+def test_whose_look_took_too_long_tells_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(f"sqlite:///{tmp_path / 'inbox.db'}", 2) as scene:
+            ear = Ear()
+            await scene.park(3)
+            hanging = Hanging(scene, scene.notifier(ear, 1))
+            one = Notifier(hanging, ear, clock=scene.clock, every=EVERY, meter=scene.meters[0])
+            assert await (await begin(scene.clock, one)) == 0
+            scene.clock.advance(ANYWAY + 1)
+            assert await one.tell() == 0
+            assert ear.counts() == [3]
+
+    asyncio.run(asyncio.wait_for(main(), SOON))
 
 
 CALLS = 6

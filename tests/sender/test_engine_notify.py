@@ -196,16 +196,16 @@ def test_told_again_later_and_nothing_is_dropped(databases: Databases) -> None:
 
 
 class Slow(Ear):
-    """Hears, and never says that it did."""
+    """Hears, and says so only when it is let go on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hears = asyncio.Event()
+        self.hears, self.goes_on = asyncio.Event(), asyncio.Event()
 
     async def tell(self, document: Mapping[str, Any]) -> None:
         self.told.append(document)
         self.hears.set()
-        await asyncio.Event().wait()
+        await self.goes_on.wait()
 
 
 def test_who_dies_while_telling_costs_a_lease(databases: Databases) -> None:
@@ -232,27 +232,61 @@ def test_who_was_too_slow_takes_nothing_from_who_came_after(databases: Databases
     """It told a part of what was merged since. All of that is told, a part of it twice."""
 
     async def main() -> None:
-        clock, ear = Clock(NOW), Ear()
+        clock, slow, ear = Clock(NOW), Slow(), Ear()
         async with stage(databases, clock) as set_up:
-            hears, goes_on = asyncio.Event(), asyncio.Event()
-
-            class Late(Ear):
-                async def tell(self, document: Mapping[str, Any]) -> None:
-                    hears.set()
-                    await goes_on.wait()
-
             await die(set_up, 2)
-            late = asyncio.create_task(notifier(set_up, Late(), clock).tell())
-            await hears.wait()
+            late = asyncio.create_task(notifier(set_up, slow, clock).tell())
+            await slow.hears.wait()
             clock.advance(LEASE)
             await die(set_up, 3, first=10)
             ear.problem = "deaf"
             assert await notifier(set_up, ear, clock).tell() == 0, "and it merged both"
-            goes_on.set()
+            slow.goes_on.set()
             assert await late == 2
             ear.problem = None
             clock.advance(EVERY)
             assert await notifier(set_up, ear, clock).tell() == 5
+
+    asyncio.run(main())
+
+
+def test_who_was_too_slow_leaves_the_turn_to_who_has_it(databases: Databases) -> None:
+    """And where it told all there was, the other has nothing to tell."""
+
+    async def main() -> None:
+        clock, first, second, ear = Clock(NOW), Slow(), Slow(), Ear()
+        async with stage(databases, clock) as set_up:
+            await die(set_up, 1)
+            late = asyncio.create_task(notifier(set_up, first, clock).tell())
+            await first.hears.wait()
+            clock.advance(LEASE)
+            other = asyncio.create_task(notifier(set_up, second, clock).tell())
+            await second.hears.wait()
+            first.goes_on.set()
+            assert await late == 1
+            await die(set_up, 1, first=10)
+            clock.advance(LEASE - 1)
+            assert await notifier(set_up, ear, clock).tell() == 0, "the second one has the turn"
+            second.goes_on.set()
+            assert await other == 1
+            clock.advance(EVERY)
+            assert await notifier(set_up, ear, clock).tell() == 1
+
+    asyncio.run(main())
+
+
+def test_where_another_was_faster_it_tells_nothing(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was something when it looked, and nothing when it had the turn, which is free again then."""
+
+    async def main() -> None:
+        clock, ear = Clock(NOW), Ear()
+        async with stage(databases, clock) as set_up:
+            with monkeypatch.context() as looked:
+                looked.setattr(notices, "ready", lambda connection, now: True)
+                assert await notifier(set_up, ear, clock).tell() == 0
+            assert ear.told == []
+            await die(set_up, 1)
+            assert await notifier(set_up, ear, clock).tell() == 1
 
     asyncio.run(main())
 

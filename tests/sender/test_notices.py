@@ -54,7 +54,7 @@ async def play(database: Database, steps: list[tuple[str, Any]], end: int) -> No
     told: Counter[tuple[str, str]] = Counter()
     while some := (await database.write(partial(notices.gather, most=end))).notices:
         told += counts(some)
-        await database.write(partial(notices.told, ids=list(some), next_at=0))
+        await database.write(partial(notices.told, ids=list(some), until=0, next_at=0))
     assert told == expected
 
 
@@ -76,6 +76,10 @@ def test_the_turn_is_one_processs(databases: Databases) -> None:
                 asked = [each.write(partial(notices.take_turn, now=now, until=now + 1000)) for each in (one, other) * 3]
                 taken = await asyncio.gather(*asked)
                 assert sorted(taken, key=str) == [0, None, None, None, None, None]
+            await one.write(partial(notices.told, ids=[], until=9_000, next_at=0))
+            assert await other.write(partial(notices.take_turn, now=9_000, until=20_000)) is None, "it had passed"
+            await one.write(partial(notices.put_off, until=10_000, next_at=9_500, failures=7))
+            assert await other.write(partial(notices.take_turn, now=9_500, until=20_000)) == 7
             assert not await other.read(partial(notices.ready, now=10_000)), "there is nothing to tell"
 
     asyncio.run(main())

@@ -17,7 +17,7 @@ from kirimhook.telling import LEASE, Notice, NotToldError, Teller, again_in, doc
 
 BATCH = 1000
 """Rows that are merged in one transaction."""
-PASSES = 1000
+PASSES = 200
 """Such transactions before one telling, at most: what is left is told with the next."""
 
 
@@ -68,16 +68,18 @@ class Notifier:
             return 0
         waiting = await self._gather()
         if not waiting:  # who was too slow before has taken it out
-            await self._database.write(partial(notices.told, ids=[], next_at=0))
+            await self._database.write(partial(notices.told, ids=[], until=until, next_at=0))
             return 0
         told = document("sender", list(waiting.values()), now, waiting)
         try:
             await self._teller.tell(told)
         except NotToldError as error:
-            await self._failed(told["count"], failures, str(error))
+            self._counts["failed"] += told["count"]
+            self._observer.event("not_notified", notices=told["count"], reason=str(error))
+            await self._put_off(until, failures)
             return 0
         next_at = int((self._clock() + self._every) * 1000)
-        await self._database.write(partial(notices.told, ids=list(waiting), next_at=next_at))
+        await self._database.write(partial(notices.told, ids=list(waiting), until=until, next_at=next_at))
         self._counts["told"] += told["count"]
         return int(told["count"])
 
@@ -88,8 +90,6 @@ class Notifier:
                 break
         return gathered.notices
 
-    async def _failed(self, count: int, failures: int, why: str) -> None:
-        self._counts["failed"] += count
-        self._observer.event("not_notified", notices=count, reason=why)
+    async def _put_off(self, until: int, failures: int) -> None:
         next_at = int((self._clock() + again_in(failures)) * 1000)
-        await self._database.write(partial(notices.put_off, next_at=next_at, failures=failures + 1))
+        await self._database.write(partial(notices.put_off, until=until, next_at=next_at, failures=failures + 1))

@@ -28,7 +28,7 @@ _ADD = inserting("notices", Column("id"), Column("notice"), Column("due_at", "bi
 _READY = both("""SELECT 1 WHERE EXISTS (SELECT 1 FROM notices WHERE id <> 'turn')
 AND NOT EXISTS (SELECT 1 FROM notices WHERE id = 'turn' AND due_at > $1)""")
 _TAKE_TURN = both("UPDATE notices SET due_at = $2 WHERE id = 'turn' AND due_at <= $1 RETURNING attempts")
-_PASS_TURN = both("UPDATE notices SET due_at = $1, attempts = $2 WHERE id = 'turn'")
+_PASS_TURN = both("UPDATE notices SET due_at = $2, attempts = $3 WHERE id = 'turn' AND due_at = $1")
 _OLDEST = both("SELECT id, notice FROM notices WHERE id <> 'turn' ORDER BY due_at, id LIMIT $1")
 _DELETE = both("DELETE FROM notices WHERE id IN $1")
 
@@ -109,15 +109,16 @@ def _id(group: Sequence[tuple[str, Notice]]) -> str:
     return f"{group[0][1].kind}:{digest(id_ for id_, _ in group)}"
 
 
-def told(connection: Connection, ids: list[str], next_at: int) -> None:
-    """These are done; the next may be told at `next_at`."""
-    run(connection, _DELETE, ids)
-    run(connection, _PASS_TURN, next_at, 0)
+def told(connection: Connection, ids: list[str], until: int, next_at: int) -> None:
+    """These are done. The turn that was taken until `until`, if it has not passed to another, is free at `next_at`."""
+    if ids:
+        run(connection, _DELETE, ids)
+    run(connection, _PASS_TURN, until, next_at, 0)
 
 
-def put_off(connection: Connection, next_at: int, failures: int) -> None:
+def put_off(connection: Connection, until: int, next_at: int, failures: int) -> None:
     """Nobody took them, for the so-manieth time."""
-    run(connection, _PASS_TURN, next_at, min(failures, _FAR_TOO_OFTEN))
+    run(connection, _PASS_TURN, until, next_at, min(failures, _FAR_TOO_OFTEN))
 
 
 def _written(notice: Notice) -> str:
