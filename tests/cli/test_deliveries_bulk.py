@@ -4,9 +4,7 @@ Ctrl-C or by a kill, is gone on with; nothing is begun beside it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -20,6 +18,7 @@ import pytest
 
 from kirimhook.testing.endpoint import Respond
 from tests.cli.commands import Ran, kirimhook
+from tests.cli.terminal import on_a_terminal
 from tests.serving.senders import SOON, Consumer, Sending, consumer
 
 MANY = 24
@@ -135,34 +134,12 @@ def test_what_was_interrupted_is_gone_on_with_and_none_is_replayed_twice(
     assert "nothing to go on with" in again.errors
 
 
-def on_a_terminal(command: list[str], answer: bytes) -> tuple[int, str]:
-    """Exit code and what was shown; `answer` is typed when it asks."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100", "TERM": "xterm"}
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    said = b""
-    try:
-        while b"[y/N]" not in said:
-            said += os.read(ours, 65_536)
-        os.write(ours, answer)
-        with contextlib.suppress(OSError):  # the terminal is gone with its last user
-            while some := os.read(ours, 65_536):
-                said += some
-        return process.wait(SOON), said.decode()
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
 def test_on_a_terminal_it_asks_and_shows_how_far_it_is(provider: Provider) -> None:
     dead = provider.dead()
-    command = [sys.executable, "-m", "kirimhook", *provider.arguments()]
-    code, said = on_a_terminal(command, b"n\n")
+    code, said = on_a_terminal(provider.arguments(), b"n\n")
     assert (code, provider.replays()) == (130, Counter())
     assert f"Replay {MANY}? [y/N]" in said
-    code, said = on_a_terminal(command, b"y\n")
+    code, said = on_a_terminal(provider.arguments(), b"y\n")
     assert (code, provider.replays()) == (0, Counter(dead))
     assert f"{MANY}/{MANY}" in said
     assert f"{MANY} of {MANY} replayed" in said

@@ -16,6 +16,7 @@ from kirimhook.contract import samples
 from kirimhook.sender.sealing import Sealer
 from kirimhook.testing.endpoint import Hang, Respond
 from tests.cli.commands import kirimhook
+from tests.cli.terminal import on_a_terminal
 from tests.serving.senders import Consumer, Sending, consumer
 
 NUMBER = "6281234509876"
@@ -154,3 +155,18 @@ def test_what_a_run_that_was_cut_off_left_in_the_file_is_overwritten_by_the_next
         again = kirimhook(*arguments)
         assert (again.code, again.data["found"], again.data["overwritten"]) == (0, 0, True)
         assert traces(tmp_path, NUMBER, *mine) == {}
+
+
+def test_on_a_terminal_it_counts_and_asks(endpoint: Consumer, tmp_path: Path) -> None:
+    with Sending(tmp_path, *endpoint.trusting) as sending:
+        (mine,) = publish(sending, NUMBER, 1)
+        arguments = ["sender", "erase", "--customer", f"+{NUMBER}", "--database", sending.database]
+        code, said = on_a_terminal(arguments, b"n\n")
+        assert code == 130
+        assert "Erase what 1 events hold, for good? [y/N]" in said
+        assert traces(tmp_path, mine) != {}
+        code, said = on_a_terminal(arguments, b"y\n")
+        assert (code, traces(tmp_path, mine)) == (0, {})
+        assert "1 events erased of the customer …876, 1 looked at" in said
+        counted = kirimhook(*arguments, "--dry-run")
+        assert (counted.code, counted.out) == (0, "0 events would be erased of the customer …876, 0 looked at\n")

@@ -78,6 +78,7 @@ class Provider(NamedTuple):
     client: AsyncKirim
     databases: Databases
     subscription: str
+    url: str
 
     async def dead(self, count: int, step: float = 1.0) -> list[str]:
         """So many dead letters more, oldest first, `step` seconds between hundreds of them."""
@@ -118,6 +119,6 @@ async def providing(databases: Databases) -> AsyncIterator[Provider]:
         ):
             made = await subscribe(here.api)
             try:
-                yield Provider(here, front, client, databases, made["id"])
+                yield Provider(here, front, client, databases, made["id"], url)
             finally:
                 front.released.set()
