@@ -18,7 +18,7 @@ from kirimhook.testing.conformance.machine import check
 EVERYTHING = Capabilities(transactions=True, durable=True)
 ASKED_BY_A_TEST = {"transactions", "shared", "payload_retention", "oldest_first"}
 """The others change what a test expects."""
-QUICK = settings(max_examples=300, stateful_step_count=30, phases=[Phase.generate], print_blob=False)
+QUICK = settings(max_examples=1_500, stateful_step_count=30, phases=[Phase.generate], print_blob=False)
 
 
 def asked(capabilities: Capabilities) -> set[str]:
