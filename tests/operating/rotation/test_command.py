@@ -165,3 +165,20 @@ def test_interrupted_it_says_how_to_go_on(ground: Ground, tmp_path: Path, number
     taken_back = kirimhook(*command(ground, ours.id, "--abort", "--json", file=copy))
     assert (taken_back.code, taken_back.data["resumed"]) == (0, journal.step)
     assert copy.read_bytes() == ground.file.read_bytes()
+
+
+def test_what_did_not_come_in_time_says_how_to_go_on(ground: Ground, tmp_path: Path) -> None:
+    ours = subscribed(ground)
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(ground.file.read_bytes())
+
+    late = kirimhook(*command(ground, ours.id, "--admin", ground.admin, "--timeout", "0.2", "--json", file=copy))
+    forbidden = kirimhook(
+        *command(ground, ours.id, "--admin", ground.admin, "--key", f"kdv_live_{'x' * 24}", file=copy)
+    )
+    taken_back = kirimhook(*command(ground, ours.id, "--abort", file=copy))
+
+    assert (late.code, late.out, taken_back.code) == (1, "", 0)
+    assert late.errors.endswith("(at step load: the same command goes on, --abort takes it back)\n")
+    assert forbidden.code == 1
+    assert "refused with 401 invalid_api_key" in forbidden.errors

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.operating.rotation import adding, lines, proving, retiring, steps, undoing
-from kirimhook.operating.rotation.errors import RefusedError
+from kirimhook.operating.rotation.errors import RefusedError, RotationError
 from kirimhook.operating.rotation.journal import Journal
 from kirimhook.operating.rotation.stage import Stage, in_force, unlike
 from kirimhook.operating.rotation.steps import Move, Step
@@ -56,6 +56,7 @@ async def rotate(stage: Stage, subscription_id: str, named: Sequence[str] = ()) 
         return Outcome(await _first(stage, journal))
     if found.step in {Step.TAKE_BACK, Step.UNWRITE}:
         raise RefusedError("it is being taken back: finish that with --abort, then begin anew")
+    await _still_there(stage, found)
     journal = _moved(stage, found, Move.AGAIN)
     return Outcome(await _run(stage, journal), found.step)
 
@@ -106,6 +107,13 @@ async def begun(stage: Stage, subscription_id: str, named: Sequence[str]) -> Jou
 
 def _lacking(fingerprints: frozenset[str]) -> str | None:
     return f"not every process has loaded {', '.join(sorted(fingerprints))}" if fingerprints else None
+
+
+async def _still_there(stage: Stage, journal: Journal) -> None:
+    """Without the new secret no wait would end. Raises RotationError."""
+    living = await stage.in_force(journal.subscription_id)
+    if steps.can_abort(journal.step) and journal.new_id is not None and journal.new_id not in living:
+        raise RotationError(f"{journal.new_id} is not in force any more: somebody deleted it; take it back")
 
 
 async def _first(stage: Stage, journal: Journal) -> Journal:
