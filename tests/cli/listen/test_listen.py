@@ -165,12 +165,15 @@ def test_what_a_killed_one_left_is_removed_and_nothing_else(
                 assert second.wait() == 1
                 assert "another kirimhook listen runs here" in second.noted
             first.kill()
+            left = first.logged("inbox_opened")["inbox"].removeprefix("sqlite:///")
         assert len(subscriptions(sender)) == 2
+        assert Path(left).is_file()
         with Listens(tmp_path, sender, environment=environment) as again:
             again.started()
             assert "removed" in again.noted
             assert len(subscriptions(sender)) == 2
             assert again.terminate() == 0
+        assert not Path(left).exists()
         assert [one["url"] for one in subscriptions(sender)] == [theirs["url"]]
 
 

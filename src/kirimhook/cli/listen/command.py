@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,12 +57,11 @@ def listen(  # noqa: PLR0913  # options
     from kirimhook.cli.listen.running import run
 
     configure(log_format, log_level)
-    with tempfile.TemporaryDirectory(prefix="kirimhook-listen-") as folder:
-        told = _told(url, key, ca_bundle, Path(folder), through_tunnel=through_tunnel)
-        run(hooks, told._replace(events=events or _all_types(), inbox=inbox or "", port=port), as_lines=as_lines)
+    told = _told(url, key, ca_bundle, through_tunnel=through_tunnel)
+    run(hooks, told._replace(events=events or _all_types(), inbox=inbox or "", port=port), as_lines=as_lines)
 
 
-def _told(url: str | None, key: str | None, bundle: Path | None, folder: Path, *, through_tunnel: bool) -> Told:
+def _told(url: str | None, key: str | None, bundle: Path | None, *, through_tunnel: bool) -> Told:
     """Raises `Failure`: also where a tunnel is needed, and none is installed."""
     from kirimhook.cli.api_given import told
     from kirimhook.cli.listen import tunnel
@@ -76,7 +74,7 @@ def _told(url: str | None, key: str | None, bundle: Path | None, folder: Path, *
     kind = tunnel.installed() if needed else None
     if needed and kind is None:
         raise Failure(tunnel.HOW_TO_INSTALL)
-    return Told(whose, client, folder, kind)
+    return Told(whose, client, kind)
 
 
 def _all_types() -> list[str]:

@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -50,22 +49,20 @@ class Told(NamedTuple):
 
     account: Account
     client: dict[str, Any]
-    folder: Path
-    """A temporary one."""
     tunnel: Kind | None
     """None: the API is on this machine."""
     events: Sequence[str] = ()
     inbox: str = ""
-    """Empty: in the folder."""
+    """Empty: a temporary one."""
     port: int = 0
 
     def options(self, place: Place) -> Options:
         """Of the receiver: plain behind a tunnel, which ends TLS itself; else with a certificate of our own."""
         tls = None if self.tunnel is not None else Tls(place.certificates.certificate, place.certificates.key)
         return Options(
-            self.inbox or f"sqlite:///{self.folder / 'inbox.db'}",
+            self.inbox or f"sqlite:///{place.folder / 'inbox.db'}",
             listen=Listen(Address(HOST, self.port), place.path, tls),
-            secrets_file=self.folder / SECRETS,
+            secrets_file=place.folder / SECRETS,
             settings=ReceiverSettings(dispatch_test_events=True),
         )
 
@@ -126,7 +123,7 @@ class Listening:
         if kind is None:
             return f"https://localhost:{port}{self._place.path}"
         output.note(f"opening a tunnel with {kind.name}")
-        self._tunnel = Tunnel(kind, port, self._told.folder, self._lost)
+        self._tunnel = Tunnel(kind, port, self._place.folder, self._lost)
         url = f"{await self._tunnel.open()}{self._place.path}"
         if not await self._is_reachable(url):
             output.note(f"{url} cannot be reached from here yet; what is delivered meanwhile is tried again")
@@ -175,7 +172,7 @@ class Listening:
             await kirim.aclose()
 
     def _keep(self, secret: str) -> None:
-        write_atomically(self._told.folder / SECRETS, f"{secret}\n".encode())
+        write_atomically(self._place.folder / SECRETS, f"{secret}\n".encode())
 
     def _how_to_trust(self) -> str:
         """A sender of ours delivers to loopback, with a certificate of ours, only where it was told that it may."""

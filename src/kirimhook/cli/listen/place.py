@@ -1,6 +1,7 @@
 """What `listen` keeps on this machine: certificates that a sender can be told to trust once, and who it is.
 
-A path that holds a secret of the machine tells our subscriptions from those of others with the same host name.
+Events and the secret are kept while it runs; what a killed one left of them goes when the next one begins. A path that
+holds a secret of the machine tells our subscriptions from those of others with the same host name.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,8 @@ class Place(NamedTuple):
     certificates: DevCertificates
     path: str
     """Where webhooks are received: nobody else's ends so."""
+    folder: Path
+    """Empty at first, and gone afterwards."""
 
 
 @contextlib.contextmanager
@@ -37,7 +41,13 @@ def of(account: Account) -> Iterator[Place]:
     machine = _machine(folder / "machine")
     who = hmac.new(machine, f"{account.url}\n{account.key.reveal()}".encode(), hashlib.sha256).hexdigest()[:16]
     with turn(folder / f"{who}.lock"):
-        yield Place(_certificates(folder / "certificates"), f"{PATH}/{who}")
+        running = folder / who
+        shutil.rmtree(running, ignore_errors=True)
+        running.mkdir(mode=0o700)
+        try:
+            yield Place(_certificates(folder / "certificates"), f"{PATH}/{who}", running)
+        finally:
+            shutil.rmtree(running, ignore_errors=True)
 
 
 def _machine(path: Path) -> bytes:
