@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from kirimhook.receiver.model import (
     Unhandled,
 )
 from kirimhook.testing.nats import NatsCluster
-from tests.backends.jetstream.handles import DAY, DyingLink, Handles, drain, handles, link_of
+from tests.backends.jetstream.handles import DAY, DyingLink, Handles, done, drain, handles, link_of
 from tests.backends.jetstream.rig import NOW, event
 
 WHOM = "6281234567890"
@@ -245,6 +247,53 @@ def test_two_who_erase_the_same_erase_it_once(node: NatsCluster) -> None:
             erased = await asyncio.gather(inbox.erase(numbers), other.erase(numbers[::-1]), inbox.erase(numbers[:7]))
             assert sum(erased) == len(named)
             assert all(map(is_erased, await shown(other)))
+
+    asyncio.run(play())
+
+
+def test_in_the_company_of_others(node: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While events are handled, put back, put again and shortened away: each is there once, and a duplicate always."""
+    monkeypatch.setattr(journal, "ENOUGH_RECORDS", 10)
+    chance = random.Random(5)  # which events are meant is no secret
+
+    async def play() -> None:
+        async with handles(node, partitions=3) as there:
+            inboxes = [await there.open() for _ in range(3)]
+            named = [event(f"e{index}", f"k{index % 20}") for index in range(300)]
+            await inboxes[0].put(named)
+            erased = 0
+
+            async def work(inbox: JetStreamInbox) -> None:
+                for lease in await inbox.lease(8, 600):
+                    await inbox.settle(
+                        [one._replace(outcome=chance.choice(list(ENDINGS.values()))) for one in done(lease)]
+                    )
+
+            async def turn() -> None:
+                nonlocal erased
+                meant = tuple(chance.sample(range(1, 301), 30))
+                verbs = (work(inboxes[0]), work(inboxes[1]), inboxes[2].put_back(Filter(numbers=meant[:10])))
+                results = await asyncio.gather(
+                    inboxes[0].erase(meant), inboxes[1].erase(meant[15:]), inboxes[1].put(named[::7]), *verbs,
+                    return_exceptions=True,
+                )  # fmt: skip
+                assert {type(one) for one in results} <= {int, list, type(None), PayloadPurged}
+                erased += sum(one for one in results[:2] if isinstance(one, int))
+                assert isinstance(results[2], list)
+                assert Receipt.FRESH not in results[2]
+
+            for _ in range(60):
+                await turn()
+            while await drain(inboxes[2]):
+                pass
+            found = await inboxes[0].read(0, 400)
+            assert [one.number for one in found] == list(range(1, 301))
+            assert sum(map(is_erased, found)) == erased > 250
+            assert [one.state for one in found] == await inboxes[1].known([one.dedupe_key for one in named])
+            assert {one.event.dedupe_key for one in found} == {one.dedupe_key for one in named}
+            counts = Counter(one.state for one in found)
+            for inbox in [*inboxes, await there.open()]:
+                assert (await inbox.stats()).counts == {state: counts[state] for state in EventState}
 
     asyncio.run(play())
 
