@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kirimhook.client import Kirim
 from kirimhook.contract import samples
+from kirimhook.sender.database import rebuilding
 from kirimhook.sender.sealing import Sealer
 from kirimhook.testing.endpoint import Hang, Respond
 from tests.cli.commands import kirimhook
@@ -155,6 +158,24 @@ def test_what_a_run_that_was_cut_off_left_in_the_file_is_overwritten_by_the_next
         again = kirimhook(*arguments)
         assert (again.code, again.data["found"], again.data["overwritten"]) == (0, 0, True)
         assert traces(tmp_path, NUMBER, *mine) == {}
+
+
+def test_a_log_that_somebody_reads_all_the_time_is_said_and_emptied_by_the_next_run(
+    endpoint: Consumer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuilding, "PATIENCE", 0.1)
+    with Sending(tmp_path, *endpoint.trusting) as sending:
+        (mine,) = publish(sending, NUMBER, 1)
+        arguments = ("sender", "erase", "--customer", NUMBER, "--yes", "--database", sending.database)
+        with closing(sqlite3.connect(sending.database.removeprefix("sqlite:///"), isolation_level=None)) as backup:
+            backup.execute("BEGIN")
+            backup.execute("SELECT count(*) FROM events").fetchone()
+            ran = kirimhook(*arguments)
+            assert ran.code == 1
+            assert "the log still holds what was" in ran.errors
+            assert traces(tmp_path, mine) != {}
+        again = kirimhook(*arguments)
+        assert (again.code, traces(tmp_path, mine)) == (0, {})
 
 
 def test_on_a_terminal_it_counts_and_asks(endpoint: Consumer, tmp_path: Path) -> None:

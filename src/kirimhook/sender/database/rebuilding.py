@@ -11,7 +11,9 @@ import sqlite3
 from kirimhook.sender.database.file import DatabaseFile, SQLiteSettings, raw
 
 TRIES = 3
-"""For the log to be emptied: each waits for those that read now, `busy_timeout` long."""
+"""For the log to be emptied: each waits for those that read now."""
+PATIENCE = 10.0
+"""Seconds that it waits for them."""
 
 
 def rebuild(url: str) -> bool:
@@ -19,7 +21,7 @@ def rebuild(url: str) -> bool:
 
     Raises sqlite3.Error, OSError, `StorageUnavailable`.
     """
-    file = DatabaseFile(SQLiteSettings.from_url(url, busy_timeout=10.0))
+    file = DatabaseFile(SQLiteSettings.from_url(url, busy_timeout=PATIENCE))
     try:
         with file.turn() as opened:
             connection = raw(opened)
