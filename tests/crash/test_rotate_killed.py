@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import pytest
-
 from kirimhook.contract.resources import Subscription
 from tests.crash.processes import Processes
 from tests.crash.waiting import SOON
@@ -67,7 +65,6 @@ async def more_is_published(published: Callable[[], int]) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.timeout(120)
 def test_killed_at_every_point_it_goes_on_and_nothing_is_refused(
     processes: Processes, say: Callable[[str], None]
 ) -> None:
@@ -92,7 +89,6 @@ def test_killed_at_every_point_it_goes_on_and_nothing_is_refused(
     asyncio.run(play())
 
 
-@pytest.mark.timeout(120)
 def test_from_every_step_before_the_first_deletion_it_is_taken_back(
     processes: Processes, say: Callable[[str], None]
 ) -> None:

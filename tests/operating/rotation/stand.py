@@ -33,7 +33,7 @@ from tests.crash.waiting import SOON
 HOOKS = "tests.operating.rotation.handled:hooks"
 QUICK = "tests.operating.rotation.handled_quickly:hooks"
 PUBLISHERS = 2
-PAUSE = 0.01
+PAUSE = 0.03
 """Seconds between two events of a publisher: every moment has some, and a busy machine keeps up."""
 SENDER = ("--set", "attempt_timeout=1", "--set", "refresh=0.3", "--schedule", "0,0.2,0.2,0.2,0.2,0.2,0.2,0.2")
 SETTLE = "2"
