@@ -30,6 +30,8 @@ FORBIDDEN = [
     ("sender/api/__init__.py", "import sqlalchemy", "api-sees-use-cases"),
     ("serving/__init__.py", "from kirimhook import testing", "layers"),
     ("testing/__init__.py", "from kirimhook import cli", "layers"),
+    ("client/calls.py", "from kirimhook.sender import model", "client-knows-the-contract"),
+    ("operating/files.py", "from kirimhook.backends import sqlite", "operating-knows-no-backend"),
     ("receiver/model.py", "from kirimhook.receiver import inbox", "no-cycles"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 API = "Which API"
+LONG = 2.0
+"""Seconds of a wait from which on somebody who looks is told of it."""
 
 ApiUrl = Annotated[
     str | None,
@@ -93,14 +96,15 @@ def with_api_async(
 
 def failed(error: Exception, may_be_done: str = "") -> Failure:
     """An error of the client as what a command says: the API's own words, and the id to ask its operators about."""
-    from kirimhook.client import ApiError
+    from kirimhook.client import ApiError, UnexpectedAnswer
 
     request_id = getattr(error, "request_id", None)
     asked = f" [{output.printable(request_id)}]" if request_id else ""
     if isinstance(error, ApiError):
         return Failure(f"refused with {error.status} {_words(error)}{asked}")
     more = f"; {may_be_done}" if may_be_done else ""
-    return Failure(f"{output.printable(str(error))}{asked}{more}")
+    who = "the API: " if isinstance(error, UnexpectedAnswer) else ""
+    return Failure(f"{who}{output.printable(str(error))}{asked}{more}")
 
 
 def check_id(given: str, prefix: str) -> str:
@@ -108,6 +112,21 @@ def check_id(given: str, prefix: str) -> str:
     if not given.startswith(prefix) or not given.removeprefix(prefix).isalnum():
         raise misuse(f"{given!r} is no id of this kind: {prefix}…")
     return given
+
+
+class _Waits(logging.Handler):
+    """Says on stderr what the client waits for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "seconds", 0.0) >= LONG:
+            output.note(output.printable(f"{record.getMessage()} (Ctrl-C ends it)"))
+
+
+def _tell_of_waits() -> None:
+    log = logging.getLogger("kirimhook.client")
+    if not log.handlers:
+        log.addHandler(_Waits())
+        log.setLevel(logging.INFO)
 
 
 def _words(error: ApiError) -> str:
@@ -119,6 +138,8 @@ def told(url: str | None, key: str | None, bundle: Path | None) -> dict[str, Any
     """What the client is made with. Raises `Failure`."""
     from kirimhook.client.account import account
 
+    if output.is_terminal():
+        _tell_of_waits()
     try:
         account(key, url)
     except ValueError as error:

@@ -29,6 +29,10 @@ def surroundings(patience: Patience) -> Surroundings:
     return Surroundings(patience, Budget(), time.time, SystemRandom().random)
 
 
+def _note(step: Wait) -> None:
+    _log.info("waiting %.1f s: %s", step.seconds, step.why, extra={"seconds": step.seconds})
+
+
 class Blocking:
     """Carries calls out while their caller waits. May be used by several threads."""
 
@@ -60,7 +64,7 @@ class Blocking:
     def _carry_out(self, step: Send | Wait) -> Told:
         if isinstance(step, Send):
             return self._send(step.call)
-        _log.info("waiting %.1f s: %s", step.seconds, step.why)
+        _note(step)
         time.sleep(step.seconds)
         return None
 
@@ -110,7 +114,7 @@ class Awaiting:
     async def _carry_out(self, step: Send | Wait) -> Told:
         if isinstance(step, Send):
             return await self._send(step.call)
-        _log.info("waiting %.1f s: %s", step.seconds, step.why)
+        _note(step)
         await asyncio.sleep(step.seconds)
         return None
 

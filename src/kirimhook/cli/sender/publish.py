@@ -77,12 +77,16 @@ def _of_data(event_type: str | None, given: str, event_id: str | None) -> Publis
     if event_type is None:
         raise misuse("--data needs the event's type: kirimhook sender publish TYPE --data …")
     try:
-        data = json.loads(_read(given))
+        data = json.loads(_read(given), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise misuse(f"--data is no JSON: {error}") from None
     if not isinstance(data, dict):
         raise misuse("--data: a JSON object, {…}")
     return lambda kirim: kirim.events.publish(type=event_type, data=data, id=event_id or None)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _read(given: str) -> bytes:
