@@ -6,6 +6,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -216,6 +219,31 @@ def test_without_room_to_build_the_file_anew_the_next_erase_does(tmp_path: Path)
 
     asyncio.run(play())
     assert len(stored_ids(path)) == 22
+
+
+def test_an_erase_that_was_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+    """Between its commit, which another process sees, and the file built anew."""
+    path = tmp_path / "inbox.db"
+    mine = [message(CUSTOMERS[0], serial, 100) for serial in range(20)]
+    others = [message(CUSTOMERS[1], serial, 1_000_000) for serial in range(100, 160)]
+
+    async def fill() -> None:
+        async with opened(path) as inbox:
+            await inbox.put([*mine, *others])
+            await work(inbox, Random(1))
+
+    asyncio.run(fill())
+    command = ["inbox", "erase", "--customer", CUSTOMERS[0], "--yes", "--inbox", f"sqlite:///{path}"]
+    with outside(path) as looking:
+        process = subprocess.Popen([sys.executable, "-m", "kirimhook", *command])
+        while not looking.execute("SELECT 1 FROM control WHERE name = 'erasing'").fetchall():
+            assert process.poll() is None
+        process.kill()
+        assert process.wait(30) == -signal.SIGKILL
+        assert traces(path, mine)
+    assert subprocess.run([sys.executable, "-m", "kirimhook", *command], check=False, timeout=60).returncode == 0
+    assert traces(path, mine) == []
+    assert stored_ids(path).count("") == 20
 
 
 def test_nothing_is_lost_while_the_file_is_built_anew(tmp_path: Path) -> None:
