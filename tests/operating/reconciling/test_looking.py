@@ -3,71 +3,27 @@ than is publicly documented, where the memory keeps a letter from being replayed
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from kirimhook.backends import open_inbox
-from kirimhook.client import AsyncKirim
 from kirimhook.contract import samples
-from kirimhook.contract.events import dedupe_key
 from kirimhook.operating.reconciling.canary import MOST, PATIENCE, Outcome, Probe, probe
 from kirimhook.operating.reconciling.looking import Place, look
-from kirimhook.operating.reconciling.memory import Memory
 from kirimhook.operating.reconciling.plan import Plan
 from kirimhook.operating.reconciling.replays import Resumed
 from kirimhook.operating.reconciling.verdicts import DAY, MOST_ROUNDS, Rules, Verdict
-from kirimhook.receiver.inbox import Inbox
-from kirimhook.receiver.model import InboundEvent
-from tests.operating.reconciling.bare import Bare
+from tests.operating.reconciling.placed import event_ids, hold, run
 from tests.operating.replaying.conftest import databases, state
-from tests.operating.replaying.provider import Provider, providing
-from tests.sender.api import listening, subscribe
+from tests.operating.replaying.provider import Provider
+from tests.sender.api import subscribe
 from tests.sender.databases import Databases
 
 __all__ = ["databases", "state"]
 
 USUAL = Rules()
-Test = Callable[[Provider, Place], Awaitable[None]]
-
-
-def run(databases: Databases, folder: Path, test: Test, *, knows_ours: bool = True) -> None:
-    async def main() -> None:
-        async with _placed(databases, folder, knows_ours) as (provider, place):
-            await test(provider, place)
-
-    asyncio.run(main())
-
-
-@contextlib.asynccontextmanager
-async def _placed(databases: Databases, folder: Path, knows_ours: bool) -> AsyncIterator[tuple[Provider, Place]]:
-    inbox = open_inbox("sqlite:///:memory:")
-    await inbox.open()
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            provider = await stack.enter_async_context(providing(databases))
-            client, subscription = provider.client, provider.subscription
-            if not knows_ours:
-                provider.front.knows_ours = False
-                url = await stack.enter_async_context(listening(Bare(provider.front)))  # type: ignore[arg-type]  # an ASGI application as well
-                key = provider.world.api.key
-                client = await stack.enter_async_context(AsyncKirim(key, base_url=url, retries=0))
-            memory = stack.enter_context(Memory(folder / "memory.db"))
-            yield provider, Place(client, inbox, memory, subscription)
-    finally:
-        await inbox.close()
-
-
-async def hold(inbox: Inbox, *ids: str) -> None:
-    """As a receiver does that got them."""
-    keys = [(one, dedupe_key("kirim", one, "contact.created", b"")) for one in ids]
-    await inbox.put(
-        [InboundEvent(key, one, "contact.created", "kirim", None, True, None, "wbd_", 1, b"{}") for one, key in keys]
-    )
 
 
 async def seen(provider: Provider, place: Place, rules: Rules = USUAL) -> Plan:
@@ -80,11 +36,6 @@ def counts(plan: Plan) -> dict[Verdict, int]:
 
 def events(plan: Plan) -> Sequence[str]:
     return [one.letter.event_id for one in plan.in_order()]
-
-
-async def event_ids(provider: Provider) -> list[str]:
-    rows = await provider.databases.rows("SELECT event_id FROM deliveries WHERE kind = 'original' ORDER BY id")
-    return [row[0] for row in rows]
 
 
 @pytest.mark.parametrize("knows_ours", [True, False])
@@ -157,6 +108,43 @@ def test_a_replays_age_is_its_events(databases: Databases, tmp_path: Path) -> No
         assert counts(await seen(provider, place, Rules(horizon=400 * DAY))) == {Verdict.TOO_OLD: 1}
 
     run(databases, tmp_path, test)
+
+
+def test_of_a_replay_that_we_made_the_age_is_remembered_when_its_original_is_purged(
+    databases: Databases, tmp_path: Path
+) -> None:
+    async def test(provider: Provider, place: Place) -> None:
+        [first] = await provider.dead(1)
+        await Resumed(place, provider.world.clock).replay((await seen(provider, place)).in_order())
+        await provider.die()
+        provider.world.clock.advance(29 * DAY)
+        await provider.run(f"DELETE FROM deliveries WHERE id = '{first}'")
+        assert counts(await seen(provider, place)) == {Verdict.MISSING: 1}
+        provider.world.clock.advance(2 * DAY)
+        assert counts(await seen(provider, place)) == {Verdict.TOO_OLD: 1}
+
+    run(databases, tmp_path, test)
+
+
+def test_an_api_that_does_not_tell_replays_has_one_letter_of_an_event_replayed_and_its_age_remembered(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """Somebody else replayed it, and that died too: two letters of one event, which nothing links."""
+
+    async def test(provider: Provider, place: Place) -> None:
+        [first] = await provider.dead(1)
+        await provider.client.webhook_deliveries.replay(first)
+        await provider.die()
+        plan = await seen(provider, place)
+        assert counts(plan) == {Verdict.MISSING: 1, Verdict.REPLAYED: 1}
+        provider.world.clock.advance(20 * DAY)
+        await Resumed(place, provider.world.clock).replay(plan.in_order())
+        await provider.die()
+        assert counts(await seen(provider, place)) == {Verdict.MISSING: 1, Verdict.REPLAYED: 2}
+        provider.world.clock.advance(11 * DAY)  # the newest letter is 11 days old, its event 31
+        assert counts(await seen(provider, place))[Verdict.TOO_OLD] == 1
+
+    run(databases, tmp_path, test, knows_ours=False)
 
 
 def test_what_was_erased_is_nobodys_business(databases: Databases, tmp_path: Path) -> None:

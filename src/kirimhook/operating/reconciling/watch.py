@@ -140,7 +140,7 @@ class Watch:
         self._plan = await self._world.look()
         took = self._around.clock() - began
         self._pace = replace(self._terms.pace, every=max(self._terms.pace.every, took * SHARE))
-        if not self._plan.wanted or self._around.clock() < self.course.probe_at:
+        if not self._plan.wanted:
             return Move.NOTHING
         if not await self._world.is_ready():
             self._detail = "the receiver says that it is not ready"
