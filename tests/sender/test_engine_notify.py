@@ -18,7 +18,8 @@ from kirimhook.observe import Meter
 from kirimhook.sender.engine import Notifier, notify
 from kirimhook.sender.store import notices
 from kirimhook.sender.store.notices import Died
-from kirimhook.telling import LEASE, Command, NotToldError
+from kirimhook.telling import LEASE, NotToldError
+from kirimhook.telling.tellers import Command
 from kirimhook.testing.clock import Clock
 from kirimhook.testing.endpoint import Endpoint, Respond
 from tests.sender.databases import Databases

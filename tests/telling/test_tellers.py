@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from aiohttp import BasicAuth, web
 
-from kirimhook.telling import Command, NotToldError, Url, teller_of, tellers
+from kirimhook.telling import NotToldError, tellers
+from kirimhook.telling.tellers import Command, Url, teller_of
 
 SOON = 20.0
 KEEP = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_bytes(sys.stdin.buffer.read())"
@@ -100,7 +101,7 @@ def test_a_url_is_posted_the_document() -> None:
     asyncio.run(asyncio.wait_for(main(), SOON))
 
 
-@pytest.mark.parametrize("status", [301, 302, 400, 410, 500, 503, 1199])
+@pytest.mark.parametrize("status", [301, 302, 400, 410, 500, 503])
 def test_only_2xx_has_taken_it(status: int) -> None:
     async def main() -> None:
         async with answering(b"HTTP/1.1 %d Whatever\r\nLocation: /elsewhere\r\n\r\n" % status) as url:
@@ -110,13 +111,14 @@ def test_only_2xx_has_taken_it(status: int) -> None:
     asyncio.run(asyncio.wait_for(main(), SOON))
 
 
-def test_interim_answers_are_passed_over() -> None:
+def test_interim_answers_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> int:
         before = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
         async with answering(before * 2 + b"HTTP/1.1 200\r\n\r\n") as url:
             await Url(url).tell(DOCUMENT)
+        monkeypatch.setattr(tellers, "TIMEOUT", 0.5)
         async with answering(before * 100) as url:
-            with pytest.raises(NotToldError, match="interim"):
+            with pytest.raises(NotToldError, match="no answer within"):
                 await Url(url).tell(DOCUMENT)
         return 2
 
@@ -124,7 +126,9 @@ def test_interim_answers_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n", b"x" * 100_000, b"HTTP/1.1 abc\r\n\r\n", b"\r\n"])
-def test_what_is_no_http_has_not_taken_it(answer: bytes) -> None:
+def test_what_is_no_http_has_not_taken_it(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tellers, "TIMEOUT", 0.5)  # of some it may still become HTTP
+
     async def main() -> None:
         async with answering(answer) as url:
             with pytest.raises(NotToldError) as told:

@@ -20,7 +20,7 @@ from kirimhook.operating.reconciling.announcing import Announcer
 from kirimhook.operating.reconciling.looking import Place
 from kirimhook.operating.reconciling.states import Pace, State
 from kirimhook.operating.reconciling.watch import BUDGET, Living, Terms, Watch, until_stopped
-from kirimhook.telling import teller_of
+from kirimhook.telling.tellers import teller_of
 
 if TYPE_CHECKING:
     from kirimhook.telling import Teller

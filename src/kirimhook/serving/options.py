@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kirimhook.serving.limits import Limits
 from kirimhook.settings import ReceiverSettings
-from kirimhook.telling import teller_of
+from kirimhook.telling.tellers import teller_of
 
 if TYPE_CHECKING:
     import os

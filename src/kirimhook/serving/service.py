@@ -17,7 +17,7 @@ from kirimhook.serving.inbox_start import InboxStart
 from kirimhook.serving.listening import Listener
 from kirimhook.serving.options import Listen, Options, OptionsError, ServeError
 from kirimhook.serving.server import Server, make_config
-from kirimhook.telling import teller_of
+from kirimhook.telling.tellers import teller_of
 
 if TYPE_CHECKING:
     import socket

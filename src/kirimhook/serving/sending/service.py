@@ -19,7 +19,7 @@ from kirimhook.serving.sending.delivering import Delivering
 from kirimhook.serving.sending.reporter import Reporter
 from kirimhook.serving.sending.storing import open_up_to_date, sealer_of
 from kirimhook.serving.server import Server, make_config
-from kirimhook.telling import teller_of
+from kirimhook.telling.tellers import teller_of
 
 if TYPE_CHECKING:
     import socket
