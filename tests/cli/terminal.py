@@ -1,4 +1,4 @@
-"""A command as a person runs it: on a terminal, and asked."""
+"""A command as a person runs it: on a terminal, and asked where it asks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 
-def on_a_terminal(arguments: Sequence[str], answer: bytes) -> tuple[int, str]:
+def on_a_terminal(arguments: Sequence[str], answer: bytes | None = None) -> tuple[int, str]:
     """`kirimhook ARGUMENTS`: exit code and what was shown. `answer` is typed when it asks yes or no."""
     command = [sys.executable, "-m", "kirimhook", *arguments]
     ours, theirs = pty.openpty()
@@ -19,9 +19,10 @@ def on_a_terminal(arguments: Sequence[str], answer: bytes) -> tuple[int, str]:
     os.close(theirs)
     said = b""
     try:
-        while b"[y/N]" not in said:
-            said += os.read(ours, 65_536)
-        os.write(ours, answer)
+        if answer is not None:
+            while b"[y/N]" not in said:
+                said += os.read(ours, 65_536)
+            os.write(ours, answer)
         with contextlib.suppress(OSError):  # the terminal is gone with its last user
             while some := os.read(ours, 65_536):
                 said += some

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from kirimhook.cli.failure import Failure
 from kirimhook.contract.signature import Secret
 from kirimhook.testing.endpoint import Redirect, Respond
 from tests.cli.commands import kirimhook
+from tests.cli.terminal import on_a_terminal
 from tests.serving.senders import consumer
 
 UNWELL = [
@@ -48,37 +45,11 @@ def test_a_long_wait_is_said_to_somebody_who_looks(tmp_path: Path) -> None:
     """Three seconds that the API asks for; off a terminal nothing is said of them."""
     answers = (Respond(429, b"", retry_after=3), Respond(200, b'{"data": []}'))
     with consumer(*answers) as endpoint:
-        said = on_a_terminal("subscriptions", "list", *told(endpoint.url, endpoint.trusting[1]))
+        code, said = on_a_terminal(("subscriptions", "list", *told(endpoint.url, endpoint.trusting[1])))
+    assert code == 0
     assert "waiting 3.0 s: http_429" in said
     assert "Ctrl-C ends it" in said
 
 
 def told(url: str, ca: str) -> tuple[str, ...]:
     return ("--api-url", url.removesuffix("/hook"), "--key", "k", "--ca-bundle", ca)
-
-
-def on_a_terminal(*arguments: str) -> str:
-    """What it wrote to stderr."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kirimhook", *arguments], stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL
-    )
-    os.close(theirs)
-    said = b""
-    try:
-        while part := _read(ours):
-            said += part
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-    return said.decode()
-
-
-def _read(descriptor: int) -> bytes:
-    """Nothing once the other end is closed: Linux says so with an error."""
-    try:
-        return os.read(descriptor, 65_536)
-    except OSError:
-        return b""
