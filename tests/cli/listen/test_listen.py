@@ -251,6 +251,18 @@ def test_a_tunnel_that_does_not_open_is_said_and_nothing_is_left(
         assert subscriptions(sender) == []
 
 
+def test_what_the_api_refuses_is_said_in_its_words(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A sender that may not deliver to this machine, with how it may; a key that is none, without."""
+    with sending(tmp_path / "sender") as sender:
+        with Listens(tmp_path, sender, environment=environment) as listens:
+            assert listens.wait() == 1
+            assert HINT.search(listens.noted)
+        with Listens(tmp_path, sender, environment=environment | {"KIRIM_KEY": "kirim_nobody"}) as listens:
+            assert listens.wait() == 1
+            assert "refused with 401" in listens.noted
+            assert not HINT.search(listens.noted)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -100,7 +100,8 @@ class Listening:
         except (*REFUSALS, TunnelError, InboxUnavailable, OSError) as error:
             await self.stop()
             said = str(failed(error)) if isinstance(error, REFUSALS) else str(error)
-            raise ServeError(f"{said}{self._how_to_trust()}") from error
+            about_us = isinstance(error, Unreachable) or getattr(error, "param", None) == "url"
+            raise ServeError(f"{said}{self._how_to_trust() if about_us else ''}") from error
         output.note(f"{self._subscription} delivers {', '.join(self._told.events)}; Ctrl-C unsubscribes and ends")
 
     async def stop(self) -> None:
