@@ -194,3 +194,12 @@ def test_envelopes() -> None:
         "request_id": "req_1",
     }
     assert resources.list_envelope([], None, "req_1")["has_more"] is False
+
+
+@pytest.mark.parametrize(("kind", "example"), [(Subscription, SUBSCRIPTION), (resources.Delivery, DELIVERY)])
+def test_what_is_ours_alone_may_be_missing_and_nothing_else(kind: type[Resource], example: dict[str, Any]) -> None:
+    """Of what another API says. What ours says has it always: as null here, which it never is there."""
+    assert kind.OURS <= {*example}
+    read = kind.from_json({name: value for name, value in example.items() if name not in kind.OURS})
+    assert read.to_json() == {**example, **dict.fromkeys(kind.OURS)}
+    assert all(example[name] is not None for name in kind.OURS)

@@ -188,7 +188,7 @@ RESOURCES = [
 
 
 def build(kind: type[Resource]) -> st.SearchStrategy[Any]:
-    """Resources of this kind with anything in them that their annotations allow."""
+    """Resources of this kind with anything in them that their annotations allow, of what our API says."""
 
     def of(hint: Any) -> st.SearchStrategy[Any]:
         if hint in KNOWN:
@@ -205,7 +205,9 @@ def build(kind: type[Resource]) -> st.SearchStrategy[Any]:
 
     hints = get_type_hints(kind)
     each: Any = kind
-    return st.builds(kind, **{field.name: of(hints[field.name]) for field in fields(each)})
+    drawn = {field.name: of(hints[field.name]) for field in fields(each)}
+    said = {name: drawn[name].filter(lambda value: value is not None) for name in kind.OURS}
+    return st.builds(kind, **drawn | said)
 
 
 @pytest.mark.parametrize("kind", RESOURCES, ids=lambda kind: kind.__name__)
