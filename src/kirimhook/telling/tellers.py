@@ -42,6 +42,43 @@ class Command:
         except (OSError, ValueError) as error:
             raise NotToldError(f"not started: {error}") from None
         try:
+            async with asyncio.timeout(TIMEOUT):
+                await process.communicate(f"{json.dumps(document)}\n".encode())
+        except TimeoutError:
+            raise NotToldError(f"not done within {TIMEOUT:g} s") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if process.returncode:
+            raise NotToldError(f"exit code {process.returncode}")
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A URL, which is posted the document and answers 2xx. The operator's own: its address is not vetted.
+
+    A redirect is no 2xx. A user and a password in it are sent as Basic. Needs httpx, which the extra
+    "cli" brings. Raises ValueError for what cannot be posted to.
+    """
+
+    url: str = field(repr=False)
+    """May hold a password: never shown."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        try:
+            usable = parts.hostname is not None and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or any(not "!" <= character <= "~" for character in self.url):
+            raise ValueError("the URL is none that can be posted to")
+
+    async def tell(self, document: Mapping[str, Any]) -> None:
+        import httpx
+
+        try:
             async with (
                 asyncio.timeout(TIMEOUT),
                 httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client,
