@@ -42,6 +42,7 @@ from kirimhook.testing.endpoint import (
     Respond,
     Truncated,
 )
+from tests.architecture.test_base import bare
 from tests.client.asking import BOTH, KEY, answering, asking
 from tests.client.test_answers import LEAST
 
@@ -278,12 +279,27 @@ def test_the_url_may_end_in_v1_or_not(url: str, asked: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ftp://a", "https://", "a.example.com", "https://u:p@a", "https://a/?x=1", "https://a#x"]
+    "url", ["", "ftp://a", "https://", "a.example.com", "https://u:p@a", "https://a/?x=1", "https://[", "https://a#x"]
 )
 def test_a_url_that_is_none_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIRIM_API_URL", url or "x")
     with pytest.raises(ValueError, match="the API's URL is"):
         Kirim(KEY, base_url=url or None)
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"timeout": float("nan")}, {"retries": -1}, {"longest_wait": -1}], ids=str
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        Kirim(KEY, **options)
+
+
+def test_without_its_extra_the_client_says_which_one() -> None:
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from kirimhook.client import Kirim; Kirim('k')"
+    done = bare(program)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ImportError: the client needs the extra \"client\": pip install 'kirimhook[client]'\n")
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "k\u00e9y", "key\nX: y", "k" * 300])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, TypeVar
 
 from kirimhook.client.answers import Answer
@@ -85,8 +84,8 @@ def exchange(call: Call[T], around: Surroundings) -> Steps[T]:
 
     Raises Refused, Unreachable, UnexpectedAnswer.
     """
-    may_be_done = False
-    for tried in count():
+    may_be_done, tried = False, 0
+    while True:
         room = around.budget.wait(call.use, around.now())
         if room:
             yield Wait(min(room, around.patience.longest_wait), "the API has no room for another call")
@@ -97,7 +96,7 @@ def exchange(call: Call[T], around: Surroundings) -> Steps[T]:
                 return call.read(told)
         may_be_done |= _may_be_done(told)
         yield _before_retry(told, tried, around)
-    raise AssertionError("count() does not end")
+        tried += 1
 
 
 def _before_retry(told: Told, tried: int, around: Surroundings) -> Wait:
