@@ -19,6 +19,9 @@ from kirimhook.backends.postgres.settings import PostgresSettings
 from kirimhook.backends.settings import InboxSettings
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.observe import LOG_EVENTS, METRICS
+from kirimhook.operating.reconciling.metrics import METRICS as reconcile_metrics
+from kirimhook.operating.reconciling.metrics import PREFIX
+from kirimhook.operating.reconciling.verdicts import FOR_PEOPLE, RULES, TO_REPLAY
 from kirimhook.settings import ReceiverSettings, SenderSettings, described
 from kirimhook.telling import Kind, Notice, document
 from tests.architecture.tables import Tables, found_in, write
@@ -97,7 +100,21 @@ def told() -> str:
     return f"```json\n{json.dumps(example, indent=2)}\n```"
 
 
+def verdicts() -> str:
+    """What becomes of a dead letter, by the first rule that holds."""
+    becomes = dict.fromkeys(TO_REPLAY, "replayed") | dict.fromkeys(FOR_PEOPLE, "left for you")
+    rows = [f"| `{rule.verdict}` | {becomes.get(rule.verdict, '')} | {rule.about} |" for rule in RULES]
+    return "\n".join(["| Verdict | | |", "|---|---|---|", *rows])
+
+
+def reconcile() -> str:
+    rows = [f"| `{PREFIX}{name}` | {about} |" for name, about in reconcile_metrics.items()]
+    return "\n".join(["| Gauge | |", "|---|---|", *rows])
+
+
 TABLES: Tables = {
+    "verdicts": verdicts,
+    "reconcile": reconcile,
     "told": told,
     "settings": partial(settings, ReceiverSettings),
     "sender settings": partial(settings, SenderSettings),

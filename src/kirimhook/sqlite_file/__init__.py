@@ -1,2 +1,2 @@
 """What several processes need to share one SQLite file: `paths` its files, `locks` who may write, `reasons` what an
-error means."""
+error means; and `rebuilding`, when something in it has to be gone for good."""

@@ -1,9 +1,7 @@
 """Erase: what says whom an event is about goes, and then what SQLite has left of it elsewhere in the file.
 
-`secure_delete` writes zeros over a row that is deleted, but not over the copies of it that moving rows from page to
-page has left in the unused part of a page, nor over what a program without it deleted. Building the file anew leaves
-all of that behind. That takes about 4 s for 1 GB, and free space of up to twice its size; nothing is committed
-meanwhile, so that receivers answer 503 when it is more than `commit_bound`, and the sender tries again.
+The file is built anew for that (`sqlite_file/rebuilding.py`). Nothing is committed meanwhile, so that receivers answer
+503 when it takes more than `commit_bound`, and the sender tries again.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from collections.abc import Sequence
 
 from kirimhook.backends.sqlite.schema import connect
 from kirimhook.backends.sqlite.settings import SQLiteSettings
+from kirimhook.sqlite_file import rebuilding
 
 AT_ONCE = 500
 """Events of one transaction."""
@@ -55,8 +54,7 @@ def build_anew(_: sqlite3.Connection, settings: SQLiteSettings) -> None:
     """
     if not settings.in_memory:
         with contextlib.closing(connect(settings, "rw")) as other:
-            other.execute("PRAGMA temp_store = FILE")
-            other.execute("VACUUM")
+            rebuilding.build_anew(other)
 
 
 def empty_log(connection: sqlite3.Connection) -> bool:
@@ -64,7 +62,7 @@ def empty_log(connection: sqlite3.Connection) -> bool:
 
     False while somebody still reads it, who is waited for as long as for a lock. Raises sqlite3.Error.
     """
-    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+    if not rebuilding.empty_log(connection):
         return False
     connection.execute("DELETE FROM control WHERE name = ?", (UNDER_WAY,))
     return True

@@ -1,14 +1,9 @@
-"""A SQLite file built anew: what was overwritten or deleted in it is nowhere in it any more, nor in its log.
-
-A row that is overwritten leaves copies: where it was moved from page to page, in pages that are free, in the log. That
-takes about 4 s for 1 GB, and as much free space again; other processes of the sender wait with what they write.
-"""
+"""A SQLite file of a sender built anew, after an erase. Other processes of the sender wait with what they write."""
 
 from __future__ import annotations
 
-import sqlite3
-
 from kirimhook.sender.database.file import DatabaseFile, SQLiteSettings, raw
+from kirimhook.sqlite_file.rebuilding import build_anew, empty_log
 
 TRIES = 3
 """For the log to be emptied: each waits for those that read now."""
@@ -24,13 +19,7 @@ def rebuild(url: str) -> bool:
     file = DatabaseFile(SQLiteSettings.from_url(url, busy_timeout=PATIENCE))
     try:
         with file.turn() as opened:
-            connection = raw(opened)
-            connection.execute("PRAGMA temp_store = FILE")  # or the copy would be made in memory
-            connection.execute("VACUUM")
-            return any(_empty_log(connection) for _ in range(TRIES))
+            build_anew(raw(opened))
+            return any(empty_log(raw(opened)) for _ in range(TRIES))
     finally:
         file.close()
-
-
-def _empty_log(connection: sqlite3.Connection) -> bool:
-    return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
