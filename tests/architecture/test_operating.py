@@ -19,8 +19,7 @@ from kirimhook.backends.postgres.settings import PostgresSettings
 from kirimhook.backends.settings import InboxSettings
 from kirimhook.backends.sqlite.settings import SQLiteSettings
 from kirimhook.observe import LOG_EVENTS, METRICS
-from kirimhook.operating.reconciling.metrics import METRICS as reconcile_metrics
-from kirimhook.operating.reconciling.metrics import PREFIX
+from kirimhook.operating.reconciling import metrics as reconciling
 from kirimhook.operating.reconciling.verdicts import FOR_PEOPLE, RULES, TO_REPLAY
 from kirimhook.settings import ReceiverSettings, SenderSettings, described
 from kirimhook.telling import Kind, Notice, document
@@ -108,7 +107,7 @@ def verdicts() -> str:
 
 
 def reconcile() -> str:
-    rows = [f"| `{PREFIX}{name}` | {about} |" for name, about in reconcile_metrics.items()]
+    rows = [f"| `{reconciling.PREFIX}{name}` | {about} |" for name, about in reconciling.METRICS.items()]
     return "\n".join(["| Gauge | |", "|---|---|", *rows])
 
 
