@@ -18,7 +18,7 @@ demo: .venv/.ready ## the main job on real input: HTTPS, duplicates, forgeries, 
 	@$(BIN)/kirimhook demo
 
 test: check ## the whole gate: check, then every test with branch coverage
-	@rm -f .coverage
+	@rm -f .coverage .coverage.*
 	@$(BIN)/python tests/side_by_side.py
 	@$(BIN)/python tests/coverage_gate.py
 

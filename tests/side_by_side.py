@@ -1,6 +1,6 @@
-"""The tests in two processes at once: those that wait for other processes, and all others under coverage.
+"""The tests in two processes at once: those that wait for other processes, and all others; both under coverage.
 
-What kills, restarts and measures processes mostly waits; the others mostly compute. One after the other they would
+What starts, kills and measures processes mostly waits; the others mostly compute. One after the other they would
 take twice the time. The output of the first comes when it has ended, so that the two do not mix. Exit code 0: both
 passed.
 
@@ -15,13 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-WAITING = ("tests/crash", "tests/benchmarks")
-PYTEST = ("-m", "pytest", "--color=no")
+WAITING = ("tests/crash", "tests/benchmarks", "tests/examples", "tests/operating")
+PYTEST = (sys.executable, "-m", "coverage", "run", "--parallel-mode", "-m", "pytest", "--color=no")
+COMBINE = (sys.executable, "-m", "coverage", "combine", "--quiet")
 
 
 def main() -> int:
-    waiting = [sys.executable, *PYTEST, "-p", "no:cacheprovider", *WAITING]
-    computing = [sys.executable, "-m", "coverage", "run", *PYTEST, *(f"--ignore={folder}" for folder in WAITING)]
+    waiting = [*PYTEST, "-p", "no:cacheprovider", *WAITING]
+    computing = [*PYTEST, *(f"--ignore={folder}" for folder in WAITING)]
     with tempfile.TemporaryFile() as output:
         beside = subprocess.Popen(waiting, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -33,7 +34,7 @@ def main() -> int:
         output.seek(0)
         sys.stdout.buffer.write(output.read())
         sys.stdout.buffer.flush()
-    return max(codes)
+    return max(*codes, subprocess.run(COMBINE, check=False).returncode)
 
 
 if __name__ == "__main__":
