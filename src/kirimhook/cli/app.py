@@ -39,22 +39,30 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,  # they show local variables, secrets and bodies among them
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-commands.command(epilog=serve.EXAMPLES)(serve.serve)
-commands.command(epilog=work.EXAMPLES)(work.work)
-commands.command(epilog=LISTEN_EXAMPLES)(listen)
-commands.add_typer(inbox.inbox, name="inbox")
-commands.command(epilog=trigger.EXAMPLES)(trigger.trigger)
-commands.command(epilog=explain.EXAMPLES)(explain.explain)
-commands.command(epilog=doctor.EXAMPLES)(doctor.doctor)
-commands.command(epilog=rotate.EXAMPLES)(rotate.rotate)
-commands.add_typer(subscriptions.subscriptions, name="subscriptions")
-commands.add_typer(secrets.secrets, name="secrets")
 deliveries.deliveries.command("bulk-replay", epilog=deliveries_bulk.EXAMPLES)(deliveries_bulk.bulk_replay)
-commands.add_typer(deliveries.deliveries, name="deliveries")
-commands.command(epilog=reconcile.EXAMPLES)(reconcile.reconcile)
-commands.add_typer(sender, name="sender")
-commands.command(epilog=migrate.EXAMPLES)(migrate.migrate)
-commands.command(epilog=command.EXAMPLES)(command.demo)
+
+RECEIVING = "Receive"
+commands.command(epilog=serve.EXAMPLES, rich_help_panel=RECEIVING)(serve.serve)
+commands.command(epilog=work.EXAMPLES, rich_help_panel=RECEIVING)(work.work)
+commands.command(epilog=LISTEN_EXAMPLES, rich_help_panel=RECEIVING)(listen)
+commands.add_typer(inbox.inbox, name="inbox", rich_help_panel=RECEIVING)
+
+OPERATING = "Operate: with the hosted API, or a sender of ours"
+commands.add_typer(subscriptions.subscriptions, name="subscriptions", rich_help_panel=OPERATING)
+commands.add_typer(secrets.secrets, name="secrets", rich_help_panel=OPERATING)
+commands.command(epilog=rotate.EXAMPLES, rich_help_panel=OPERATING)(rotate.rotate)
+commands.add_typer(deliveries.deliveries, name="deliveries", rich_help_panel=OPERATING)
+commands.command(epilog=reconcile.EXAMPLES, rich_help_panel=OPERATING)(reconcile.reconcile)
+
+TRYING = "Try and examine"
+commands.command(epilog=command.EXAMPLES, rich_help_panel=TRYING)(command.demo)
+commands.command(epilog=trigger.EXAMPLES, rich_help_panel=TRYING)(trigger.trigger)
+commands.command(epilog=explain.EXAMPLES, rich_help_panel=TRYING)(explain.explain)
+commands.command(epilog=doctor.EXAMPLES, rich_help_panel=TRYING)(doctor.doctor)
+
+SENDING = "Send, and bring storage up to date"
+commands.add_typer(sender, name="sender", rich_help_panel=SENDING)
+commands.command(epilog=migrate.EXAMPLES, rich_help_panel=SENDING)(migrate.migrate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kirimhook.client import AsyncKirim, RateLimited, Unreachable
+from kirimhook.client import AsyncKirim, NotFound, RateLimited, Unreachable
 from kirimhook.contract.errors import ApiError
 from kirimhook.operating.replaying import Course, Selection, Snapshot, Tally, collect, place, replay, running
 from tests.operating.replaying.provider import Provider, providing
@@ -265,6 +265,24 @@ def test_it_waits_as_long_as_the_api_asks(databases: Databases, monkeypatch: pyt
             assert slept == [90.0, 60.0]
             assert len(asked) == 3
             assert len(set(asked)) == 1
+            assert await provider.replayed() == dead
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("knows_ours", [True, False])
+def test_with_the_key_of_another_organisation_nothing_counts_as_gone(databases: Databases, knows_ours: bool) -> None:
+    async def main() -> None:
+        async with providing(databases) as provider, world(databases, name="Other") as other:
+            provider.front.knows_ours = knows_ours
+            dead = await provider.dead(2)
+            (await snapshot_of(provider)).close()
+            async with AsyncKirim(other.api.key, base_url=provider.url, retries=0) as stranger:
+                with reopened(provider) as snapshot, pytest.raises(NotFound):
+                    await replay(stranger, snapshot)
+                assert snapshot.left == 2
+            with reopened(provider) as snapshot:
+                assert await replay(provider.client, snapshot) == Tally(replayed=2)
             assert await provider.replayed() == dead
 
     asyncio.run(main())

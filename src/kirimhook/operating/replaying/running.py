@@ -89,6 +89,8 @@ class _Run:
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
+        self._replayed_before: frozenset[str] | None = None
+        self._has_found_it = False
 
     async def step(self, following: Next, *, is_repeat: bool) -> Tally:
         """This request, which may have been made before (`is_repeat`); what it came to."""
@@ -118,15 +120,30 @@ class _Run:
 
     async def _one(self, delivery_id: str, looks: bool) -> Tally:
         """With `looks`, unless somebody replayed it since it was listed."""
-        deliveries = self._client.webhook_deliveries
+        if looks and delivery_id in await self._replayed_since():
+            return Tally(gone=1)
         try:
-            if looks and (await deliveries.get(delivery_id)).replayed_by is not None:
-                return Tally(gone=1)
-            await deliveries.replay(delivery_id, idempotency_key=self._snapshot.key())
+            await self._client.webhook_deliveries.replay(delivery_id, idempotency_key=self._snapshot.key())
         except NotFound:
+            await self._find_subscription()
             return Tally(gone=1)
         except (Conflict, InvalidRequest) as error:
             if error.code in _OF_ALL:
                 raise
             return Tally(refused=1)
         return Tally(replayed=1)
+
+    async def _replayed_since(self) -> frozenset[str]:
+        """Those that are left and were replayed by now, as the list says: it alone is publicly documented."""
+        if self._replayed_before is None:
+            header, left = self._snapshot.header, frozenset(self._snapshot.ids[self._snapshot.done :])
+            listed = self._client.webhook_deliveries.list(subscription_id=header.subscription_id, status=header.status)
+            found = [str(one.id) async for one in listed if one.id in left and one.replayed_by is not None]
+            self._replayed_before = frozenset(found)
+        return self._replayed_before
+
+    async def _find_subscription(self) -> None:
+        """Raises NotFound where nothing is to be found: another organisation's key, or a page that is not the API's."""
+        if not self._has_found_it:
+            await self._client.webhook_subscriptions.get(self._snapshot.header.subscription_id)
+            self._has_found_it = True
