@@ -49,8 +49,10 @@ class Looking:
         self._standing = Standing(place, desks)
 
     async def get(self, number: int) -> StoredEvent | None:
-        found = await self.named([number])
-        return found[0].stored if found else None
+        for _ in range(TRIES):
+            if found := await self.named([number]):
+                return found[0].stored
+        return None
 
     async def named(self, numbers: Sequence[int]) -> list[Found]:
         """Those that there are."""
@@ -64,6 +66,7 @@ class Looking:
         while after < last:
             messages = await self._read(after + 1, limit)
             upto = messages[-1].sequence if messages else last
+            await self._desks.look()  # what is missing there because it was erased meanwhile is known as erased then
             messages = await self._with_erased(messages, after + 1, upto + 1, limit)
             if found := await self._standing.of(messages[:limit]):
                 return [one.stored for one in found]
@@ -90,6 +93,7 @@ class Looking:
             tombstone = understood(decode, message.payload).tombstone
             if tombstone is not None and (found := await self._standing.of(await self._get([tombstone.number]))):
                 return found[0].stored.state
+            await self._desks.look()
         return None
 
     async def page(self, where: Filter, limit: int, cursor: str | None) -> Page:
