@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kirimhook.contract import customers, samples
@@ -107,6 +107,14 @@ def test_the_id_of_a_message_holds_the_number() -> None:
     assert not customers.is_named_by(sample.event_id, customers.number("628123450000"))
     assert not customers.is_named_by("wamid.!", NUMBER)
     assert not customers.is_named_by("wamid.A", NUMBER)
+
+
+@given(NUMBERS, st.binary(max_size=6), st.booleans(), st.booleans())
+@example(NUMBER, b"\x00\x3e", True, True)  # its one sign of the alphabet for URLs is a dash
+def test_in_either_alphabet_of_base64(number: customers.Number, tail: bytes, of_urls: bool, padded: bool) -> None:
+    encode = base64.urlsafe_b64encode if of_urls else base64.b64encode
+    said = "wamid." + encode(b"\x1d\x0c" + number.encode() + b"\x15" + tail).decode()
+    assert customers.is_named_by(said if padded else said.rstrip("="), number)
 
 
 @pytest.mark.parametrize(

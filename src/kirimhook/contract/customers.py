@@ -34,6 +34,8 @@ _WRITTEN = re.compile(
 _TRUNK = re.compile(r"\(0\)")
 _NO_DIGIT = re.compile(r"\D")
 _MESSAGE_ID = re.compile(r"wamid\.([A-Za-z0-9+/_-]+)=*")
+_OF_URLS = str.maketrans("-_", "+/")
+"""Base64's other two signs, in an alphabet for URLs."""
 _MOST_WRITTEN = 64
 """Characters: what is longer is no number."""
 _OF_THE_BUSINESS = frozenset({"display_phone_number", "phone_number_id", "whatsapp_account"})
@@ -111,8 +113,9 @@ def _is_inside(message_id: str, customer: Number) -> bool:
     match = _MESSAGE_ID.match(message_id)
     if match is None:
         return False
+    plain = match[1].translate(_OF_URLS)
     try:
-        held = base64.b64decode(match[1] + "=" * (-len(match[1]) % 4), altchars=b"-_" if "_" in match[1] else None)
+        held = base64.b64decode(plain + "=" * (-len(plain) % 4))
     except (binascii.Error, ValueError):
         return False
     return re.search(rb"(?<!\d)" + customer.encode() + rb"(?!\d)", held) is not None
