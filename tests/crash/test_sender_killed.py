@@ -38,6 +38,8 @@ FAILING = 0.05
 BETWEEN_KILLS = 0.7
 ATTEMPT = 10.0
 """Seconds that an attempt may be on its way."""
+UNREAD = 2.0
+"""Seconds that what an engine sent before it was killed may wait until the endpoint reads it, on a busy machine."""
 TYPE = "contact.created"
 
 
@@ -196,7 +198,5 @@ def test_whatever_is_killed_every_event_arrives(
     assert arrivals.beyond_success() == []
     for first, *others in repeated:
         for other in others:
-            assert any(first.at <= kill <= other.at and kill - first.at < ATTEMPT for kill in fleet.kills), (
-                first,
-                other,
-            )
+            killed = [kill for kill in fleet.kills if -UNREAD <= kill - first.at < ATTEMPT and kill <= other.at]
+            assert killed, (first, other, fleet.kills)

@@ -27,6 +27,8 @@ from tests.serving.senders import Sending
 
 SOON = 30.0
 APP = """
+import sys
+
 from kirimhook import Event, Hooks, Park
 
 hooks = Hooks()
@@ -34,7 +36,7 @@ hooks = Hooks()
 
 @hooks.on("contact.created")
 def created(event: Event) -> None:
-    print("handled", event.id, flush=True)
+    sys.stdout.write(f"handled {event.id}\\n")  # one write: several handlers run at a time
 
 
 @hooks.on("contact.updated")
