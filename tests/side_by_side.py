@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-WAITING = ("tests/crash", "tests/benchmarks", "tests/examples", "tests/operating")
+WAITING = ("tests/crash", "tests/benchmarks", "tests/examples", "tests/operating", "tests/serving")
 PYTEST = (sys.executable, "-m", "coverage", "run", "--parallel-mode", "-m", "pytest", "--color=no")
 COMBINE = (sys.executable, "-m", "coverage", "combine", "--quiet")
 
