@@ -273,11 +273,12 @@ def test_it_waits_as_long_as_the_api_asks(databases: Databases, monkeypatch: pyt
 @pytest.mark.parametrize("knows_ours", [True, False])
 def test_with_the_key_of_another_organisation_nothing_counts_as_gone(databases: Databases, knows_ours: bool) -> None:
     async def main() -> None:
-        async with providing(databases) as provider, world(databases, name="Other") as other:
+        async with providing(databases) as provider:
+            other = await provider.world.sender.create_organisation_key("other")
             provider.front.knows_ours = knows_ours
             dead = await provider.dead(2)
             (await snapshot_of(provider)).close()
-            async with AsyncKirim(other.api.key, base_url=provider.url, retries=0) as stranger:
+            async with AsyncKirim(other.key.reveal(), base_url=provider.url, retries=0) as stranger:
                 with reopened(provider) as snapshot, pytest.raises(NotFound):
                     await replay(stranger, snapshot)
                 assert snapshot.left == 2
