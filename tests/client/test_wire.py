@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kirimhook.client import (
+    ArgumentError,
     AsyncKirim,
     Kirim,
     RateLimited,
@@ -285,6 +286,24 @@ def test_a_url_that_is_none_is_refused(url: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("KIRIM_API_URL", url or "x")
     with pytest.raises(ValueError, match="the API's URL is"):
         Kirim(KEY, base_url=url or None)
+
+
+@pytest.mark.parametrize("kind", [Kirim, AsyncKirim])
+@pytest.mark.parametrize("url", ["http://..", "https://\u00fc..de", "https://\u2603.net", f"https://{'a' * 64}.de"])
+def test_a_host_that_can_be_none_is_refused_before_it_is_called(kind: Any, url: str) -> None:
+    with pytest.raises(ArgumentError):
+        kind(KEY, base_url=url)
+
+
+@pytest.mark.parametrize("kind", [Kirim, AsyncKirim])
+@pytest.mark.parametrize("proxy", ["socks5://u:pass@127.0.0.1:1", "foo://u:pass@127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_is_said_and_not_quoted(
+    kind: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ArgumentError, match="proxy") as refused:
+        kind(KEY, base_url="http://127.0.0.1:1")
+    assert "pass@" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

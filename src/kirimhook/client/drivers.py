@@ -41,7 +41,7 @@ class Blocking:
 
         self._wire = wire
         self._around = surroundings(patience)
-        self._http = httpx.Client(**wire.options())
+        self._http = wire.opened(httpx.Client)
 
     def run(self, call: Call[T]) -> T:
         """Its result. Raises Refused, Unreachable, UnexpectedAnswer."""
@@ -91,7 +91,7 @@ class Awaiting:
 
         self._wire = wire
         self._around = surroundings(patience)
-        self._http = httpx.AsyncClient(**wire.options())
+        self._http = wire.opened(httpx.AsyncClient)
 
     async def run(self, call: Call[T]) -> T:
         """Its result. Raises Refused, Unreachable, UnexpectedAnswer."""

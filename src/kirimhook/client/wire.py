@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from kirimhook.client.account import Account
 from kirimhook.client.answers import MAX_BYTES, Answer
 from kirimhook.client.calls import Call
+from kirimhook.client.errors import ArgumentError
 from kirimhook.client.exchange import Lost
+
+C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -21,9 +24,21 @@ class Wire:
     """One API, by one key. `timeout` in seconds: for each step of an attempt, and for the body of its answer in all."""
 
     def __init__(self, account: Account, timeout: float, verify: ssl.SSLContext | None) -> None:
+        try:
+            (httpx.URL(account.url).host or "").encode("idna")
+        except (httpx.InvalidURL, UnicodeError):
+            raise ArgumentError("the API's URL names a host that cannot be one") from None
         self.account = account
         self.timeout = timeout
         self._verify = verify
+
+    def opened(self, kind: type[C]) -> C:
+        """Raises ArgumentError for a proxy in the environment that cannot be used; it is not quoted."""
+        try:
+            return kind(**self.options())
+        except (ImportError, ValueError, httpx.InvalidURL):
+            why = "its URL is http://… or https://…, or socks5://… with httpx[socks]"
+            raise ArgumentError(f"the proxy that the environment names cannot be used: {why}") from None
 
     def options(self) -> dict[str, Any]:
         """For `httpx.Client` and `httpx.AsyncClient`."""

@@ -7,11 +7,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from kirimhook.client import InvalidRequest
+from kirimhook.contract.errors import ApiError
 from kirimhook.operating.reconciling.ground import Ground, Options
 from kirimhook.operating.reconciling.looking import Place
 from kirimhook.operating.reconciling.passing import Pass, Stopped, reconcile
-from kirimhook.operating.reconciling.replays import PURPOSE, Resumed
+from kirimhook.operating.reconciling.replays import PURPOSE, STALE, Resumed
 from kirimhook.operating.reconciling.verdicts import Verdict
 from kirimhook.operating.replaying import Snapshot
 from kirimhook.operating.replaying import place as snapshot_place
@@ -114,5 +119,55 @@ def test_an_event_that_alone_is_not_taken_is_at_fault_whatever_was_answered(
             assert (await passed(provider, place)).done.replayed == 3
         subject = dead(event_id=bad).subject
         assert (place.memory.rounds({subject}), place.memory.tries({subject})) == ({subject: 1}, {})
+
+    run(databases, tmp_path, test)
+
+
+@pytest.mark.parametrize("knows_ours", [True, False])
+def test_what_was_interrupted_long_ago_is_judged_anew(databases: Databases, tmp_path: Path, knows_ours: bool) -> None:
+    """Here the inbox holds some of it by now: a replay of what the receiver has forgotten since is handled twice."""
+
+    async def test(provider: Provider, place: Place) -> None:
+        letters = await provider.dead(5)
+        begun = provider.world.clock()
+        plan = await Ground(place, Options(), Resumed(place, provider.world.clock), provider.world.clock).look()
+        Snapshot.create(
+            snapshot_place(place.subscription_id, PURPOSE),
+            letters,
+            subscription_id=place.subscription_id,
+            unreplayed=knows_ours,
+            about={"at": begun},
+        ).close()
+        place.memory.note(plan.wanted, int(begun * 1000))
+        assert place.memory.replayed(letters) == set(letters)
+        await hold(place.inbox, *(await event_ids(provider))[:3])
+        provider.world.clock.advance(STALE)
+        async with answering(provider, place, lambda _: 200):
+            came = await passed(provider, place)
+        assert (came.is_clean, came.finished.done) == (True, 0)
+        assert sorted(await provider.replayed()) == letters[3:]
+        assert place.memory.replayed(letters) == set(letters[3:])
+
+    run(databases, tmp_path, test, knows_ours=knows_ours)
+
+
+def test_a_letter_that_the_provider_finds_senseless_to_replay_ends_nothing(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(provider: Provider, place: Place) -> None:
+        letters = await provider.dead(3)
+        deliveries = place.client.webhook_deliveries
+        real = deliveries.replay
+
+        async def replay(delivery_id: str, **given: Any) -> Any:
+            if delivery_id == letters[0]:
+                raise InvalidRequest(ApiError("invalid_field_value", "no"))
+            return await real(delivery_id, **given)
+
+        monkeypatch.setattr(deliveries, "replay", replay, raising=False)
+        async with answering(provider, place, lambda _: 200):
+            came = await passed(provider, place)
+        assert (came.done.replayed, came.done.refused, came.left) == (2, 1, 1)
+        assert sorted(await provider.replayed()) == letters[1:]
 
     run(databases, tmp_path, test)

@@ -237,6 +237,17 @@ def test_a_rate_is_kept(databases: Databases) -> None:
     asyncio.run(main())
 
 
+def test_a_rate_without_end_is_no_rate(databases: Databases) -> None:
+    async def main() -> None:
+        async with providing(databases) as provider:
+            dead = await provider.dead(3)
+            with await snapshot_of(provider) as snapshot:
+                assert await replay(provider.client, snapshot, rate=float("inf")) == Tally(replayed=3)
+            assert await provider.replayed() == dead
+
+    asyncio.run(main())
+
+
 def test_it_waits_as_long_as_the_api_asks(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with providing(databases) as provider:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from kirimhook.client.errors import Conflict, NotFound
+from kirimhook.client.errors import Conflict, InvalidRequest, NotFound
 from kirimhook.contract.resources import Delivery, DeliveryStatus
 from kirimhook.contract.retry import RetryLater, classify
 from kirimhook.operating.reconciling.letters import Letter
@@ -100,8 +100,8 @@ async def probe(place: Place, wanted: Sequence[Wanted], note: Note, sleep: Sleep
 async def _sent(place: Place, one: Wanted, note: Note, sleep: Sleep) -> Canary:
     try:
         receipt = await place.client.webhook_deliveries.replay(one.letter.id)
-    except (NotFound, Conflict) as error:
-        if error.code == "subscription_deleted":
+    except (NotFound, Conflict, InvalidRequest) as error:
+        if error.code in {"subscription_deleted", "idempotency_in_progress"}:
             raise
         note(one)
         return Canary(one.letter, None, Outcome.REFUSED, f"{error.code}: {error.message}", is_events_fault=True)

@@ -68,6 +68,11 @@ class Memory:
         with self._connection as connection:
             connection.executemany("INSERT OR REPLACE INTO replays VALUES (?, ?, ?, ?, ?)", rows)
 
+    def take_back(self, deliveries: Sequence[str]) -> None:
+        """These were noted, and are not replayed after all. Durable on return."""
+        with self._connection as connection:
+            connection.executemany("DELETE FROM replays WHERE delivery = ?", [(one,) for one in deliveries])
+
     def tries(self, subjects: Collection[bytes]) -> dict[bytes, int]:
         """How often each was replayed in this epoch, in vain; those that were not are left out."""
         found: dict[bytes, int] = {}

@@ -14,6 +14,8 @@ from kirimhook.operating.replaying import Course, Snapshot, Tally, place, replay
 NOTHING = Tally()
 PURPOSE = "reconcile"
 """Names its snapshot: a bulk replay has another."""
+STALE = 3600.0
+"""Seconds after which the rest of an interrupted run is judged anew: the receiver may forget, or hold it by now."""
 
 
 Tell = Callable[[Course], None]
@@ -25,7 +27,7 @@ class Replayer(Protocol):
     """Both verbs raise what the client raises, OSError, SnapshotError, sqlite3.Error."""
 
     async def finish(self) -> Tally:
-        """What an earlier run was interrupted in: what came of the rest of it."""
+        """What an earlier run was interrupted in: what came of the rest of it, unless it is left to another look."""
         ...
 
     async def replay(self, wanted: Sequence[Wanted]) -> Tally: ...
@@ -55,18 +57,29 @@ class Resumed:
         if snapshot is None:
             return NOTHING
         with snapshot:
+            begun = snapshot.about.get("at")
+            if isinstance(begun, int | float) and self._clock() - begun > STALE:
+                return self._given_back(snapshot)
             return await self._run(snapshot)
 
     async def replay(self, wanted: Sequence[Wanted]) -> Tally:
         """Remembered before it is done: from the moment the snapshot is on disk, it will be done."""
         if not wanted:
             return NOTHING
-        now = int(self._clock() * 1000)
+        now = self._clock()
         told = all(one.letter.tells_replays for one in wanted)
         ids = [one.letter.id for one in wanted]
-        with Snapshot.create(self._path, ids, subscription_id=self._where.subscription_id, unreplayed=told) as snapshot:
-            self._where.memory.note(wanted, now)
+        whose, about = self._where.subscription_id, {"at": now}
+        with Snapshot.create(self._path, ids, subscription_id=whose, unreplayed=told, about=about) as snapshot:
+            self._where.memory.note(wanted, int(now * 1000))
             return await self._run(snapshot)
+
+    def _given_back(self, snapshot: Snapshot) -> Tally:
+        """Another look finds the rest. Of a request in doubt only a provider that tells replays says what it did."""
+        in_doubt = 0 if snapshot.next is None else snapshot.next.size
+        self._where.memory.take_back(snapshot.ids[snapshot.done + in_doubt :])
+        snapshot.remove()
+        return Tally(unsure=0 if snapshot.header.unreplayed else in_doubt)
 
     async def _run(self, snapshot: Snapshot) -> Tally:
         before = snapshot.tally

@@ -69,7 +69,7 @@ async def replay(
 
 
 def _size(by_ids: bool, rate: float | None, left: int) -> int:
-    most = CHUNK if rate is None else max(1, min(CHUNK, int(rate)))
+    most = CHUNK if rate is None else max(1, int(min(CHUNK, rate)))
     return min(left, most) if by_ids else 1
 
 
