@@ -209,6 +209,27 @@ class Slow(Ear):
         await self.goes_on.wait()
 
 
+def test_a_clock_that_was_wrong_keeps_nobody_from_telling(databases: Databases) -> None:
+    """A machine that believes it is next year takes the turn, and is set right: nobody waits until then."""
+
+    async def main() -> None:
+        clock, year, ear = Clock(NOW), 365 * 86_400, Ear()
+        async with stage(databases, clock) as set_up:
+            telling = notifier(set_up, ear, clock)
+            clock.advance(year)
+            await die(set_up, 1)
+            assert await telling.tell() == 1
+            clock.now = NOW
+            await die(set_up, 2, first=1)
+            assert await telling.tell() == 2
+            await die(set_up, 3, first=3)
+            assert await telling.tell() == 0, "paced as ever"
+            clock.advance(EVERY + 1)
+            assert await telling.tell() == 3
+
+    asyncio.run(main())
+
+
 def test_who_dies_while_telling_costs_a_lease(databases: Databases) -> None:
     """What comes again is the same document, by its id; what joined it meanwhile makes it another."""
 
@@ -283,7 +304,7 @@ def test_where_another_was_faster_it_tells_nothing(databases: Databases, monkeyp
         clock, ear = Clock(NOW), Ear()
         async with stage(databases, clock) as set_up:
             with monkeypatch.context() as looked:
-                looked.setattr(notices, "ready", lambda connection, now: True)
+                looked.setattr(notices, "ready", lambda connection, now, latest: True)
                 assert await notifier(set_up, ear, clock).tell() == 0
             assert ear.told == []
             await die(set_up, 1)

@@ -73,13 +73,16 @@ def test_the_turn_is_one_processs(databases: Databases) -> None:
         async with databases.opened() as one, databases.opened() as other:
             for round_ in range(10):
                 now = 1000 * round_
-                asked = [each.write(partial(notices.take_turn, now=now, until=now + 1000)) for each in (one, other) * 3]
+                take = partial(notices.take_turn, now=now, latest=now + 1000, until=now + 1000)
+                asked = [each.write(take) for each in (one, other) * 3]
                 taken = await asyncio.gather(*asked)
                 assert sorted(taken, key=str) == [0, None, None, None, None, None]
             await one.write(partial(notices.told, ids=[], until=9_000, next_at=0))
-            assert await other.write(partial(notices.take_turn, now=9_000, until=20_000)) is None, "it had passed"
+            assert await other.write(partial(notices.take_turn, now=9_000, latest=19_000, until=20_000)) is None, (
+                "it had passed"
+            )
             await one.write(partial(notices.put_off, until=10_000, next_at=9_500, failures=7))
-            assert await other.write(partial(notices.take_turn, now=9_500, until=20_000)) == 7
-            assert not await other.read(partial(notices.ready, now=10_000)), "there is nothing to tell"
+            assert await other.write(partial(notices.take_turn, now=9_500, latest=19_500, until=20_000)) == 7
+            assert not await other.read(partial(notices.ready, now=10_000, latest=30_000)), "there is nothing to tell"
 
     asyncio.run(main())

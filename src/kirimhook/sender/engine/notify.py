@@ -13,7 +13,7 @@ from functools import partial
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.database import Database
 from kirimhook.sender.store import notices
-from kirimhook.telling import LEASE, Notice, NotToldError, Teller, again_in, document
+from kirimhook.telling import LEASE, LONGEST, Notice, NotToldError, Teller, again_in, document
 
 BATCH = 1000
 """Rows that are merged in one transaction."""
@@ -60,10 +60,12 @@ class Notifier:
     async def tell(self) -> int:
         """Tell what waits, if it may be told now; of how many things."""
         now = self._clock()
-        if not await self._database.read(partial(notices.ready, now=int(now * 1000))):
+        longest = 2 * max(LEASE, LONGEST, self._every)  # twice: clocks are not quite alike
+        at, latest = int(now * 1000), int((now + longest) * 1000)
+        if not await self._database.read(partial(notices.ready, now=at, latest=latest)):
             return 0
         until = int((now + LEASE) * 1000)
-        failures = await self._database.write(partial(notices.take_turn, now=int(now * 1000), until=until))
+        failures = await self._database.write(partial(notices.take_turn, now=at, latest=latest, until=until))
         if failures is None:
             return 0
         waiting = await self._gather()

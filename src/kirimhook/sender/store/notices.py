@@ -26,8 +26,9 @@ _FAR_TOO_OFTEN = 1000
 
 _ADD = inserting("notices", Column("id"), Column("notice"), Column("due_at", "bigint"))
 _READY = both("""SELECT 1 WHERE EXISTS (SELECT 1 FROM notices WHERE id <> 'turn')
-AND NOT EXISTS (SELECT 1 FROM notices WHERE id = 'turn' AND due_at > $1)""")
-_TAKE_TURN = both("UPDATE notices SET due_at = $2 WHERE id = 'turn' AND due_at <= $1 RETURNING attempts")
+AND NOT EXISTS (SELECT 1 FROM notices WHERE id = 'turn' AND due_at > $1 AND due_at <= $2)""")
+_TAKE_TURN = both("""UPDATE notices SET due_at = $3 WHERE id = 'turn' AND (due_at <= $1 OR due_at > $2)
+RETURNING attempts""")
 _PASS_TURN = both("UPDATE notices SET due_at = $2, attempts = $3 WHERE id = 'turn' AND due_at = $1")
 _OLDEST = both("SELECT id, notice FROM notices WHERE id <> 'turn' ORDER BY due_at, id LIMIT $1")
 _DELETE = both("DELETE FROM notices WHERE id IN $1")
@@ -73,15 +74,16 @@ def add(connection: Connection, notices: Iterable[tuple[str, Notice]]) -> None:
     run_batch(connection, _ADD, rows)
 
 
-def ready(connection: Connection, now: int) -> bool:
-    """Whether there is anything to tell, and it may be told at `now`."""
-    return bool(fetch(connection, _READY, now))
+def ready(connection: Connection, now: int, latest: int) -> bool:
+    """Whether there is anything to tell, and it may be told at `now`. `latest`: until then a turn can be taken; one
+    that is taken beyond it was taken by a clock that was wrong, and counts as free."""
+    return bool(fetch(connection, _READY, now, latest))
 
 
-def take_turn(connection: Connection, now: int, until: int) -> int | None:
+def take_turn(connection: Connection, now: int, latest: int, until: int) -> int | None:
     """Nobody else tells before `until`. How often in a row it failed before; None: it is not free."""
     run_batch(connection, _ADD, [(_TURN, "{}", 0)])
-    rows = fetch(connection, _TAKE_TURN, now, until)
+    rows = fetch(connection, _TAKE_TURN, now, latest, until)
     return int(rows[0][0]) if rows else None
 
 
