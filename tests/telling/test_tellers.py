@@ -101,6 +101,24 @@ def test_a_url_is_posted_the_document() -> None:
     asyncio.run(asyncio.wait_for(main(), SOON))
 
 
+def test_a_text_that_has_no_utf_8_is_told_all_the_same() -> None:
+    """An inbox of somebody's own may keep half a character in a reason: nobody would be told anything any more."""
+    document = {**DOCUMENT, "text": "half \ud83d"}
+
+    async def main() -> None:
+        seen: list[bytes] = []
+
+        async def handle(request: web.Request) -> web.Response:
+            seen.append(await request.read())
+            return web.Response(status=204)
+
+        async with listening(handle) as address:
+            await Url(f"http://{address}/").tell(document)
+        assert [json.loads(body) for body in seen] == [document]
+
+    asyncio.run(asyncio.wait_for(main(), SOON))
+
+
 @pytest.mark.parametrize("status", [301, 302, 400, 410, 500, 503])
 def test_only_2xx_has_taken_it(status: int) -> None:
     async def main() -> None:

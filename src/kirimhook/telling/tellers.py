@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from kirimhook.telling.port import TIMEOUT, NotToldError, Teller
 
+_JSON = {"Content-Type": "application/json"}
+
 
 def teller_of(given: str) -> Teller:
     """Who `--notify` names: a URL, or a command as a shell would take it apart (no shell runs it).
@@ -43,7 +45,7 @@ class Command:
             raise NotToldError(f"not started: {error}") from None
         try:
             async with asyncio.timeout(TIMEOUT):
-                await process.communicate(f"{json.dumps(document)}\n".encode())
+                await process.communicate(_written(document) + b"\n")
         except TimeoutError:
             raise NotToldError(f"not done within {TIMEOUT:g} s") from None
         finally:
@@ -82,7 +84,7 @@ class Url:
             async with (
                 asyncio.timeout(TIMEOUT),
                 httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client,
-                client.stream("POST", self.url, json=document) as answer,
+                client.stream("POST", self.url, content=_written(document), headers=_JSON) as answer,
             ):
                 status = answer.status_code  # what follows its head is not read
         except (TimeoutError, httpx.TimeoutException):
@@ -91,6 +93,11 @@ class Url:
             raise NotToldError(f"{type(error).__name__}: {_on_one_line(error)}") from None
         if not 200 <= status <= 299:
             raise NotToldError(f"answered {status}")
+
+
+def _written(document: Mapping[str, Any]) -> bytes:
+    """ASCII: half a character, which any JSON string can hold, has no UTF-8."""
+    return json.dumps(document).encode()
 
 
 def _on_one_line(error: Exception) -> str:
