@@ -34,6 +34,8 @@ class Provider:
     up: Callable[[float], bool]
     poison: frozenset[int] = frozenset()
     is_away: Callable[[float], bool] = lambda _: False
+    away: Exception = field(default_factory=lambda: Unreachable("away"))
+    """What asking it comes to meanwhile."""
     is_enabled: Callable[[float], bool] = lambda _: True
     is_misplaced: bool = False
     says_why: bool = True
@@ -119,7 +121,7 @@ class Provider:
 
     def _answer(self) -> None:
         if self.is_away(self.clock()):
-            raise Unreachable("away")
+            raise self.away
 
     def _send(self, number: int) -> Outcome:
         self.replays.append((self.clock(), number))

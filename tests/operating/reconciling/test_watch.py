@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kirimhook.client.errors import Unauthenticated, Unreachable, refusal
 from kirimhook.operating.reconciling.states import Pace, State
 from kirimhook.operating.reconciling.verdicts import MOST_ROUNDS, MOST_TRIES, Verdict
 from kirimhook.operating.reconciling.watch import Terms, Watch, until_stopped
@@ -112,15 +113,35 @@ def test_an_endpoint_of_another_inbox_ends_the_watch_after_three_tries() -> None
     assert told(time) == [State.MISPLACED]
 
 
-def test_a_provider_that_is_away_is_asked_ever_more_rarely_and_told_of_when_it_lasts() -> None:
+@pytest.mark.parametrize(
+    "away",
+    [
+        Unreachable("no route"),
+        refusal(503, b"", None, 1.0),
+        refusal(404, b"<html>nothing is deployed here</html>", None, None),
+        refusal(403, b"", None, None),
+    ],
+    ids=str,
+)
+def test_a_provider_that_is_away_is_asked_ever_more_rarely_and_told_of_when_it_lasts(away: Exception) -> None:
+    """Also where a proxy in front of it answers in its own words."""
     time = Played(DAY)
     back_at = time.now + 6 * HOUR
-    provider = Provider(time.clock, lambda _: True, is_away=lambda at: at < back_at)
+    provider = Provider(time.clock, lambda _: True, is_away=lambda at: at < back_at, away=away)
     provider.die(*range(10))
     played(provider, time)
     assert told(time) == [State.BLIND]
     assert sum(news.state is State.BLIND for news in time.news) < 40
     assert provider.held == set(range(10))
+
+
+def test_a_refusal_of_the_api_itself_ends_the_watch() -> None:
+    time = Played(DAY)
+    body = b'{"error": {"type": "authentication_error", "code": "revoked_api_key", "message": "revoked"}}'
+    provider = Provider(time.clock, lambda _: True, is_away=lambda _: True, away=refusal(401, body, None, None))
+    provider.die(1)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        played(provider, time)
 
 
 def test_letters_that_come_while_it_rests_are_found() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
-from kirimhook.client.errors import Conflict, RateLimited, ServiceFailed, UnexpectedAnswer, Unreachable
+from kirimhook.client.errors import RateLimited, Refused, ServiceFailed, UnexpectedAnswer, Unreachable
 from kirimhook.operating.reconciling import states, troubles
 from kirimhook.operating.reconciling.ground import World
 from kirimhook.operating.reconciling.passing import sent
@@ -24,12 +24,19 @@ from kirimhook.receiver.inbox import InboxUnavailable
 BUDGET = 1000
 PORTION = 1000
 """Letters that are replayed before a canary is sent again."""
-LOST = (Unreachable, UnexpectedAnswer, ServiceFailed, RateLimited, InboxUnavailable)
-"""What passes without anybody's doing."""
+LOST = (Refused, Unreachable, UnexpectedAnswer, InboxUnavailable)
+"""What may pass without anybody's doing: see `passes`."""
 SHARE = 10.0
 """A look that takes long is made rarely: it may take a tenth of the time."""
 DRAIN = 5.0
 """Seconds that what was begun may take when the watch is told to stop. It is taken up again at the next start."""
+
+
+def passes(error: Exception) -> bool:
+    """A refusal of the API itself does not. One without its envelope is a proxy's: `http_404`, and passes with it."""
+    if not isinstance(error, Refused) or isinstance(error, ServiceFailed | RateLimited):
+        return True
+    return error.code in {"idempotency_in_progress", f"http_{error.status}"}
 
 
 class News(NamedTuple):
@@ -106,8 +113,8 @@ class Watch:
         }
         try:
             return await work[self.course.state]()
-        except (*LOST, Conflict) as error:
-            if isinstance(error, Conflict) and error.code != "idempotency_in_progress":
+        except LOST as error:
+            if not passes(error):
                 raise
             self._detail = str(error) or type(error).__name__
             return Move.LOST
@@ -127,7 +134,9 @@ class Watch:
     async def _has_recovered(self) -> bool:
         try:
             return await self._world.has_recovered()
-        except LOST:
+        except LOST as error:
+            if not passes(error):
+                raise
             return False
 
     async def _looked(self) -> Move:
