@@ -81,6 +81,8 @@ class Connection(Client):
                     user_credentials=credentials,
                     tls=tls,
                 )
+            if not self.is_connected:  # nats-py takes the end of the connection for the answer to its first ping
+                raise ConnectionError("the server hung up")
         except BaseException:
             await self.hang_up()
             raise
@@ -108,6 +110,14 @@ class Connection(Client):
         self.trouble = error
         if not self.is_connected and not self.over.done():
             raise error  # or nats-py would try for ever within `connect`
+
+    async def _read_loop(self) -> None:
+        """Whatever ends it: of a connection that nobody reads, nothing more will come."""
+        try:
+            await super()._read_loop()
+        finally:
+            if not self.over.done():
+                self.over.set_result(None)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:  # noqa: ARG002  # the library calls it
         self._deliver(sid, subject, data, headers or b"")
