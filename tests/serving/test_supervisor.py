@@ -44,6 +44,15 @@ if births >= 2:  # the third
 control.recv(100)
 """
 )
+IS_REPLACED_WHEN_TOLD = (
+    CHILD
+    + """
+if births:  # in place of the first, and told to stop before it serves
+    os.kill(os.getppid(), 15)
+    time.sleep(600)
+control.sendall(b'{"is":"ready"}\\n')
+"""
+)
 TALKS_NONSENSE = (
     CHILD
     + """
@@ -91,6 +100,11 @@ def test_replacements_that_never_serve_end_it_when_no_other_serves(births: Path)
 def test_children_are_told_to_stop_and_waited_for(births: Path) -> None:
     assert run(SERVES_UNTIL_TOLD, births, processes=3) == 0
     assert len(list(births.iterdir())) == 3
+
+
+def test_a_child_that_does_not_serve_yet_ends_without_having_failed(births: Path) -> None:
+    assert run(IS_REPLACED_WHEN_TOLD, births) == 0
+    assert len(list(births.iterdir())) == 2
 
 
 def test_a_child_that_talks_nonsense_does_not_take_the_supervisor_along(births: Path) -> None:

@@ -150,24 +150,26 @@ class Supervisor:
         self._stopping.set()
 
     async def _stop_all(self, keeping: list[asyncio.Task[None]]) -> bool:
-        """Whether every child drained by itself, within its bounds."""
+        """Whether every child that served drained by itself, within its bounds."""
         self._plan.tell_stopping(self._observer, self._signals.stopped_by or None)
         self._stopping.set()
         if self._sockets.public is not None:
             self._sockets.public.close()  # or new connections would queue up with nobody to take them
         children = [slot.child for slot in self._slots if slot.child is not None]
+        serving = [child for child in children if child.is_ready]  # one that starts has nothing to drain: it just ends
         for child in children:
             child.stop()
-        clean = await self._wait_for(children)
+        await self._wait_for(children)
+        clean = all([await child.ended() == 0 for child in serving])
         await asyncio.gather(*keeping)
         for slot in self._slots:
             if slot.child is not None:
                 await slot.child.close()
         return clean
 
-    async def _wait_for(self, children: list[Child]) -> bool:
+    async def _wait_for(self, children: list[Child]) -> None:
         if not children:
-            return True
+            return
         bound = max(DRAIN, self._plan.drain) + MARGIN
         waiting = [asyncio.create_task(child.ended()) for child in children]
         _, late = await asyncio.wait(waiting, timeout=bound)
@@ -176,7 +178,6 @@ class Supervisor:
                 child.kill()
             await asyncio.wait(waiting)
             self._observer.event("process_killed", processes=len(late), after=bound)
-        return all(task.result() == 0 for task in waiting)
 
     def _refresh(self) -> None:
         for slot in self._slots:
