@@ -1,4 +1,7 @@
-"""The gate on coverage: at least 95 % of the branches and of the lines of `client/`, `contract/`, `receiver/`, `sender/`, `telling/`."""
+"""The gate on coverage: at least 95 % of the branches and of the lines of the packages below.
+
+Not of `operating`, parts of which run only in processes that tests start and kill: those are not counted.
+"""
 
 from __future__ import annotations
 
