@@ -25,18 +25,22 @@ STEP = st.one_of(st.tuples(st.just("add"), DIED), st.tuples(st.just("gather"), s
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=25), end=st.integers(2, 10))
 def test_merging_loses_nothing(sqlite_url: str, steps: list[tuple[str, Any]], end: int) -> None:
-    async def main() -> None:
+    async def main() -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
         database = open_database(sqlite_url)
         await database.open()
         try:
-            await play(database, steps, end)
+            return await play(database, steps, end)
         finally:
             await database.close()
 
-    asyncio.run(main())
+    told, died = asyncio.run(main())
+    assert told == died
 
 
-async def play(database: Database, steps: list[tuple[str, Any]], end: int) -> None:
+async def play(
+    database: Database, steps: list[tuple[str, Any]], end: int
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """What was told in the end, and what had died."""
     expected: Counter[tuple[str, str]] = Counter()
     await database.write(done("DELETE FROM notices"))
     for number, (step, what) in enumerate(steps):
@@ -55,7 +59,7 @@ async def play(database: Database, steps: list[tuple[str, Any]], end: int) -> No
     while some := (await database.write(partial(notices.gather, most=end))).notices:
         told += counts(some)
         await database.write(partial(notices.told, ids=list(some), until=0, next_at=0))
-    assert told == expected
+    return told, expected
 
 
 def counts(found: dict[str, Notice]) -> Counter[tuple[str, str]]:
