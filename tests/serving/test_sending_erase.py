@@ -86,7 +86,7 @@ def test_afterwards_it_is_in_no_file_while_the_sender_runs(endpoint: Consumer, t
 
         again = publish(sending, NUMBER, 1)
         assert again == mine[:1]
-        assert endpoint.ids(MANY + 3) == [*mine, *theirs]  # in no other request it came once more
+        assert sorted(endpoint.ids(MANY + 3)) == sorted([*mine, *theirs])  # it came in no request once more
         assert sending.ledger()[0] == 0
         assert traces(tmp_path, NUMBER, *mine) == {}
         erased = [one for one in sending.call("GET", "/v1/webhook_deliveries?limit=100").data if not one["event_id"]]
