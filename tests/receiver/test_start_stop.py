@@ -404,6 +404,7 @@ def test_a_handler_that_breaks_its_executor_costs_only_its_own_event() -> None:
         async with working(hooks) as work:
             await work.handle(inbound(kind="bad.one"), inbound(kind="good.one"))
             assert await work.states() == [EventState.RUNNING, EventState.DONE]  # the first until its lease runs out
+            await asyncio.to_thread(work.log.wait_for, "handlers_loop_broken")  # its thread comes to that by itself
             assert work.log.named("handlers_loop_broken")
 
     asyncio.run(main())
