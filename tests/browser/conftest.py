@@ -1,0 +1,48 @@
+"""One browser for all tests of pages; each test has windows of its own, and none may have seen a fault at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.chrome import find
+from tests.browser.window import Window
+
+PATIENCE = 15_000
+"""Milliseconds that a page has for what it is waited for."""
+
+Look = Callable[..., Window]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield chrome
+        chrome.close()
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Look]:
+    """`look(origin, javascript=True)` opens a window onto a server, with cookies of its own."""
+    windows: list[Window] = []
+    with ExitStack() as stack:
+
+        def opened(origin: str, *, javascript: bool = True) -> Window:
+            context = browser.new_context(
+                viewport={"width": 1440, "height": 900},
+                java_script_enabled=javascript,
+                ignore_https_errors=True,
+                timezone_id="Asia/Jakarta",
+                locale="en-GB",
+            )
+            context.set_default_timeout(PATIENCE)
+            stack.callback(context.close)
+            windows.append(Window(context, origin))
+            return windows[-1]
+
+        yield opened
+        assert [fault for window in windows for fault in window.faults] == []
