@@ -226,7 +226,7 @@ METRICS: dict[str, Metric] = {
         "counter",
         "what",
         "engine loop",
-        "Housekeeping: deliveries closed, expired and purged, events and answers forgotten.",
+        "Housekeeping: deliveries closed, expired and purged, events, answers and sessions forgotten.",
     ),
     "kirimhook_sender_notices_total": Metric(
         "counter", "result", "engine loop", "What the operator was told of, and what he could not be."

@@ -25,6 +25,7 @@ from kirimhook.sender.service.calls import (
 from kirimhook.sender.service.context import Context
 from kirimhook.sender.service.erasing import Erasure
 from kirimhook.sender.service.sender import Sender
+from kirimhook.sender.service.sessions import SignedIn
 from kirimhook.sender.service.tenant import Tenant
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Publishable",
     "Rekeyed",
     "Sender",
+    "SignedIn",
     "StorageUnavailable",
     "Tenant",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kirimhook.sender.service.context import Context
-from kirimhook.sender.store import retention
+from kirimhook.sender.store import retention, sessions
 
 
 class Kept(NamedTuple):
@@ -21,6 +21,8 @@ class Kept(NamedTuple):
     """Forgotten, body and dedupe key, behind the last of their deliveries."""
     answers: int
     """Idempotency keys forgotten."""
+    sessions: int
+    """Of the dashboard, expired."""
     more: bool
     """Whether another round would find something at once."""
 
@@ -33,7 +35,7 @@ class Keeper:
         self._after = ""
 
     async def round(self) -> Kept:
-        """Four short transactions of at most `settings.keep_batch` rows each. Raises `StorageUnavailable`."""
+        """Short transactions of at most `settings.keep_batch` rows each. Raises `StorageUnavailable`."""
         context, settings = self._context, self._context.settings
         now, batch, write, notify = context.now(), settings.keep_batch, context.database.write, context.notify
         horizon, oldest = now - int(settings.retention * 1000), now - int(settings.idempotency_seconds * 1000)
@@ -44,6 +46,7 @@ class Keeper:
         after = self._after
         forgotten = await write(lambda connection: retention.forget_events(connection, horizon, after, batch))
         answers = await write(lambda connection: retention.forget_answers(connection, oldest, batch))
+        ended = await write(lambda connection: sessions.purge(connection, now, batch))
         self._after = forgotten.next
-        more = closed > 0 or purged.more or bool(forgotten.next) or answers == batch
-        return Kept(closed, purged.expired, purged.deliveries, forgotten.events, answers, more)
+        more = closed > 0 or purged.more or bool(forgotten.next) or batch in (answers, ended)
+        return Kept(closed, purged.expired, purged.deliveries, forgotten.events, answers, ended, more)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kirimhook.sender.service import Sender
     from kirimhook.sender.service.keeping import Kept
 
-COUNTED = ("closed", "expired", "deliveries", "events", "answers")
+COUNTED = ("closed", "expired", "deliveries", "events", "answers", "sessions")
 
 
 class Janitor:
