@@ -6,7 +6,10 @@ with those that publishing and delivering leave.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -14,6 +17,7 @@ from sqlalchemy import Connection, text
 
 from benchmarks.sending.posts import EVENT_TYPE, body
 from kirimhook.contract.events import KIRIM
+from kirimhook.contract.resources import Attempt, Timing
 from kirimhook.contract.retry import SCHEDULE
 from kirimhook.sender.database import Operation
 
@@ -27,6 +31,7 @@ STEP = 20_000
 class State(Enum):
     DUE = "pending"
     FINISHED = "succeeded"
+    DEAD = "dead"
 
 
 def delivery_id(number: int) -> str:
@@ -52,7 +57,7 @@ def fill(numbers: tuple[int, int], owner: str, subscriptions: Sequence[str], sta
         "now": now,
         "count": len(subscriptions),
         "attempts": len(SCHEDULE),
-        "record": RECORD,
+        "record": RECORD if state is State.FINISHED else RECORD_OF_REJECTED,
     }
 
     def run(connection: Connection) -> None:
@@ -102,6 +107,10 @@ _FINISHED = _DELIVERIES.format(
     outcome="'succeeded', 1, CAST(:attempts AS SMALLINT), NULL, CAST(:now AS BIGINT), 200, CAST(:now AS BIGINT),"
     " CAST(:now AS BIGINT)"
 )
+_DEAD = _DELIVERIES.format(
+    outcome="'dead', 1, CAST(:attempts AS SMALLINT), NULL, CAST(:now AS BIGINT), 400, CAST(:now AS BIGINT),"
+    " CAST(:now AS BIGINT)"
+)
 _QUEUE = """
 INSERT INTO queue (delivery_id, subscription_id, rank, due_at, attempts)
 {source}
@@ -112,6 +121,20 @@ INSERT INTO attempts (delivery_id, number, record)
 {source}
 SELECT 'wbd_' || ulid, 1, CAST(:record AS TEXT) FROM named ORDER BY n
 """
-STATEMENTS = {State.DUE: (_EVENTS, _DUE, _QUEUE), State.FINISHED: (_EVENTS, _FINISHED, _ATTEMPTS)}
-RECORD = "x" * 720
-"""As long as the record of an attempt that succeeded; nobody reads it."""
+STATEMENTS = {
+    State.DUE: (_EVENTS, _DUE, _QUEUE),
+    State.FINISHED: (_EVENTS, _FINISHED, _ATTEMPTS),
+    State.DEAD: (_EVENTS, _DEAD, _ATTEMPTS),
+}
+
+
+def _record(status: int, why: str) -> str:
+    """As long as that of an attempt that succeeded."""
+    began = datetime.fromtimestamp(FIRST, UTC)
+    timing = Timing(None, 0.4, 1.2, 3.1)
+    attempt = Attempt(1, began, 4.7, timing, "192.0.2.1", {}, status, {}, "", None, None, why)
+    return json.dumps(replace(attempt, response_body="x" * (720 - len(json.dumps(attempt.to_json())))).to_json())
+
+
+RECORD = _record(200, "Delivered.")
+RECORD_OF_REJECTED = _record(400, "400: another attempt would be answered the same.")
