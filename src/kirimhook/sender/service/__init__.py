@@ -24,6 +24,7 @@ from kirimhook.sender.service.calls import (
 )
 from kirimhook.sender.service.context import Context
 from kirimhook.sender.service.erasing import Erasure
+from kirimhook.sender.service.looking import Looked, Place, Siblings, StoredEvent, Target
 from kirimhook.sender.service.sender import Sender
 from kirimhook.sender.service.sessions import SignedIn
 from kirimhook.sender.service.tenant import Tenant
@@ -38,14 +39,19 @@ __all__ = [
     "Erasure",
     "KeyInfo",
     "KirimEvent",
+    "Looked",
     "Me",
     "NewKey",
     "Once",
     "Page",
+    "Place",
     "Publishable",
     "Rekeyed",
     "Sender",
+    "Siblings",
     "SignedIn",
     "StorageUnavailable",
+    "StoredEvent",
+    "Target",
     "Tenant",
 ]

@@ -12,7 +12,7 @@ from kirimhook.contract.resources import (
     ReplayReceipt,
     Subscription,
 )
-from kirimhook.sender.service import keys, letters, publishing, secrets, subscriptions, trial
+from kirimhook.sender.service import health, keys, letters, looking, publishing, secrets, subscriptions, trial
 from kirimhook.sender.service.calls import (
     DEFAULT_LIMIT,
     BulkReplayRequest,
@@ -22,6 +22,7 @@ from kirimhook.sender.service.calls import (
     Page,
     Publishable,
 )
+from kirimhook.sender.service.looking import WHOLE, Looked, Siblings, StoredEvent
 from kirimhook.sender.service.scope import Scope
 
 
@@ -70,6 +71,10 @@ class Tenant:
         """A sample on its way to this one subscription, whatever it is subscribed to; `livemode` is false."""
         return await trial.send(self._scope, subscription_id, event_type)
 
+    async def health(self, subscription_ids: Sequence[str]) -> dict[str, health.Health]:
+        """How each of them fares, by id; without those that are not there. Counts are bounded."""
+        return await health.of(self._scope, subscription_ids)
+
     async def publish(self, events: Sequence[Publishable]) -> list[EventReceipt]:
         """As `Sender.publish`."""
         return await publishing.publish(self._scope, events)
@@ -83,6 +88,18 @@ class Tenant:
     async def delivery(self, delivery_id: str) -> Delivery:
         """With its attempts."""
         return await letters.get(self._scope, delivery_id)
+
+    async def look(self, delivery_id: str) -> Looked:
+        """With its attempts, whom it goes to and where it stands in the queue."""
+        return await looking.look(self._scope, delivery_id)
+
+    async def event_of(self, delivery_id: str, most: int = WHOLE) -> StoredEvent:
+        """With the first `most` bytes of its body."""
+        return await looking.event_of(self._scope, delivery_id, most)
+
+    async def siblings(self, delivery_id: str) -> Siblings:
+        """The deliveries of its event, itself included, newest first."""
+        return await looking.siblings(self._scope, delivery_id)
 
     async def replay(self, delivery_id: str) -> ReplayReceipt:
         """A fresh delivery of the same event. Raises `subscription_deleted`."""

@@ -74,13 +74,13 @@ def listed(connection: Connection, where: Where, limit: int) -> Listed:
     indexed, sought = _conditions(where)
     floor = _floor(connection, [*indexed, *_window(where)]) if sought else None
     window = [deliveries.c.id >= floor, *_window(where._replace(after=None))] if floor else _window(where)
-    page = _page(connection, _rows(*indexed, *sought, *window).order_by(deliveries.c.id.desc()), limit)
+    page = _page(connection, with_state(*indexed, *sought, *window).order_by(deliveries.c.id.desc()), limit)
     return page if page.next else Listed(page.rows, floor)
 
 
 def one(connection: Connection, organisation_id: str, delivery_id: str) -> Row[Any] | None:
     mine = deliveries.c.organisation_id == organisation_id
-    return connection.execute(_rows(deliveries.c.id == delivery_id, mine)).one_or_none()
+    return connection.execute(with_state(deliveries.c.id == delivery_id, mine)).one_or_none()
 
 
 def attempts_of(connection: Connection, delivery_id: str) -> list[str]:
@@ -95,7 +95,8 @@ def failing(where: Where) -> list[ColumnElement[bool]]:
     return [*indexed, *sought, *_window(where)]
 
 
-def _rows(*conditions: ColumnElement[bool]) -> Select[Any]:
+def with_state(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """`deliveries.*` and `is_attempted`."""
     return select(*deliveries.c, _attempted).where(*conditions)
 
 
@@ -153,6 +154,6 @@ def _of_event(connection: Connection, where: Where, limit: int) -> Listed:
     walk = select(deliveries.c.id).where(deliveries.c.event.in_(found), *_window(where)).order_by(by_id).limit(WALK)
     walked = list(connection.scalars(walk)) if found else []
     indexed, sought = _conditions(where)
-    query = _rows(deliveries.c.id.in_(walked), *indexed, *sought)
+    query = with_state(deliveries.c.id.in_(walked), *indexed, *sought)
     page = _page(connection, query.order_by(by_id), limit) if walked else Listed([], None)
     return page if page.next or len(walked) < WALK else Listed(page.rows, walked[-1])
