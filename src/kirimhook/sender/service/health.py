@@ -1,0 +1,47 @@
+"""How the subscriptions of one organisation fare: for people who look, in bounded time however much waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from kirimhook.contract import ids
+from kirimhook.sender.service.moments import moment
+from kirimhook.sender.service.scope import Scope
+from kirimhook.sender.store import health as store
+
+
+class Health(NamedTuple):
+    """One subscription, at one moment."""
+
+    failures: int
+    """Deliveries that died in a row; `settings.disable_after` of them disable it."""
+    held: int
+    """Open deliveries while it is disabled, exactly; 0 while it is active."""
+    waiting: int
+    """Open deliveries, held or not: at most `store.health.MOST`."""
+    has_more: bool
+    """Whether more than that wait."""
+    overdue_since: datetime | None
+    """When the first of those that are due and not under way became due; None where none is, or it is disabled."""
+
+
+async def of(scope: Scope, subscription_ids: Sequence[str]) -> dict[str, Health]:
+    """By id; without those that the organisation does not have, or has deleted. Each costs a bounded count."""
+    wanted = [one for one in subscription_ids if ids.is_id(ids.SUBSCRIPTION, one)]
+    now = scope.context.now()
+
+    def operation(connection: Connection) -> dict[str, Health]:
+        rows = store.of(connection, scope.organisation_id, wanted)
+        return {row.subscription_id: _health(row, now) for row in rows}
+
+    return await scope.read(operation)
+
+
+def _health(row: store.HealthRow, now: int) -> Health:
+    due_at = row.due_at if row.is_active else None
+    overdue_since = None if due_at is None or due_at > now else moment(due_at)
+    return Health(row.failures, row.held, min(row.waiting, store.MOST), row.waiting > store.MOST, overdue_since)
