@@ -162,6 +162,9 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "endpoint_unusable": LogEvent(
         ERROR, ("subscription_id", "reason"), "Nothing can be signed for a subscription: its deliveries wait."
     ),
+    "minutes_not_written": LogEvent(
+        WARNING, ("reason",), "What the dashboard shows by the minute was not written; it is tried again, told once."
+    ),
     "endpoints_stale": LogEvent(WARNING, ("reason",), "It could not be seen whether subscriptions were changed."),
     "not_notified": LogEvent(
         ERROR, ("notices", "reason"), "The operator could not be told of so many things; it is tried again."

@@ -223,8 +223,8 @@ minutes = Table(  # what came of attempts, for people to look at; the account is
     metadata,
     Column("organisation_id", Text, primary_key=True),
     Column("minute", BigInteger, primary_key=True, index=True),  # since the epoch, in minutes
-    Column("subscription_id", Text, primary_key=True),
-    Column("writer", Text, primary_key=True),  # an engine: no two write one row
+    Column("subscription_id", Text, primary_key=True),  # or "": the sum over the organisation
+    Column("writer", Text, primary_key=True),  # no two write one row
     Column("succeeded", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("dead", Integer, nullable=False),

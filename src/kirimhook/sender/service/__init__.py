@@ -25,13 +25,16 @@ from kirimhook.sender.service.calls import (
 from kirimhook.sender.service.context import Context
 from kirimhook.sender.service.erasing import Erasure
 from kirimhook.sender.service.looking import Looked, Place, Siblings, StoredEvent, Target
+from kirimhook.sender.service.overview import Busy, Overview, Step, Waiting
 from kirimhook.sender.service.sender import Sender
 from kirimhook.sender.service.sessions import SignedIn
 from kirimhook.sender.service.tenant import Tenant
+from kirimhook.sender.service.traffic import Traffic
 
 __all__ = [
     "AlreadyAnswered",
     "BulkReplayRequest",
+    "Busy",
     "Caller",
     "Changes",
     "Context",
@@ -43,6 +46,7 @@ __all__ = [
     "Me",
     "NewKey",
     "Once",
+    "Overview",
     "Page",
     "Place",
     "Publishable",
@@ -50,8 +54,11 @@ __all__ = [
     "Sender",
     "Siblings",
     "SignedIn",
+    "Step",
     "StorageUnavailable",
     "StoredEvent",
     "Target",
     "Tenant",
+    "Traffic",
+    "Waiting",
 ]

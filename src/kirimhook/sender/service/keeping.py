@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kirimhook.sender.service.context import Context
-from kirimhook.sender.store import retention, sessions
+from kirimhook.sender.service.traffic import KEPT_MINUTES, last_minutes
+from kirimhook.sender.store import minutes, retention, sessions
 
 
 class Kept(NamedTuple):
@@ -23,6 +24,8 @@ class Kept(NamedTuple):
     """Idempotency keys forgotten."""
     sessions: int
     """Of the dashboard, expired."""
+    minutes: int
+    """Sums of attempts, past the time for which the dashboard shows them."""
     more: bool
     """Whether another round would find something at once."""
 
@@ -47,6 +50,8 @@ class Keeper:
         forgotten = await write(lambda connection: retention.forget_events(connection, horizon, after, batch))
         answers = await write(lambda connection: retention.forget_answers(connection, oldest, batch))
         ended = await write(lambda connection: sessions.purge(connection, now, batch))
+        past = last_minutes(now, KEPT_MINUTES).start
+        summed = await write(lambda connection: minutes.purge(connection, past, batch))
         self._after = forgotten.next
-        more = closed > 0 or purged.more or bool(forgotten.next) or batch in (answers, ended)
-        return Kept(closed, purged.expired, purged.deliveries, forgotten.events, answers, ended, more)
+        more = closed > 0 or purged.more or bool(forgotten.next) or batch in (answers, ended, summed)
+        return Kept(closed, purged.expired, purged.deliveries, forgotten.events, answers, ended, summed, more)

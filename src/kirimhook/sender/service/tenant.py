@@ -12,7 +12,7 @@ from kirimhook.contract.resources import (
     ReplayReceipt,
     Subscription,
 )
-from kirimhook.sender.service import health, keys, letters, looking, publishing, secrets, subscriptions, trial
+from kirimhook.sender.service import health, keys, letters, looking, overview, publishing, secrets, subscriptions, trial
 from kirimhook.sender.service.calls import (
     DEFAULT_LIMIT,
     BulkReplayRequest,
@@ -23,6 +23,7 @@ from kirimhook.sender.service.calls import (
     Publishable,
 )
 from kirimhook.sender.service.looking import WHOLE, Looked, Siblings, StoredEvent
+from kirimhook.sender.service.overview import Overview
 from kirimhook.sender.service.scope import Scope
 
 
@@ -108,3 +109,10 @@ class Tenant:
     async def bulk_replay(self, request: BulkReplayRequest) -> BulkReplay:
         """At most 1000, the oldest first, behind live traffic. Raises `subscription_deleted`."""
         return await letters.bulk_replay(self._scope, request)
+
+    async def overview(self, window_minutes: int = 60, subscription_id: str | None = None) -> Overview:
+        """What came of attempts by the minute, and what waits: for people to look at, the account is the ledger.
+
+        Of all subscriptions, or one. Raises ValueError for a window outside 1 to 2880 minutes.
+        """
+        return await overview.overview(self._scope, window_minutes, subscription_id)

@@ -79,6 +79,20 @@ def inserting(table: str, *columns: Column) -> Batch:
     )
 
 
+def replacing(table: str, columns: Sequence[Column], *keys: Column) -> Batch:
+    """Inserts, or sets `columns` where all `keys`, the primary key, are there; a row has them in this order."""
+    every = [*columns, *keys]
+    names = ", ".join(column.name for column in every)
+    assigned = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns)
+    replaced = f" ON CONFLICT ({', '.join(key.name for key in keys)}) DO UPDATE SET {assigned}"
+    return Batch(
+        f"INSERT INTO {table} ({names}) VALUES ",
+        _marks(every),
+        replaced,
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM {_unnested(every)}{replaced}",
+    )
+
+
 def _marks(columns: Sequence[Column]) -> str:
     return f"({', '.join('?' for _ in columns)})"
 
@@ -112,7 +126,7 @@ def run(connection: Connection, text: Text, *values: Any) -> None:
 
 
 def run_batch(connection: Connection, batch: Batch, rows: Sequence[Row]) -> None:
-    """Run a statement of `updating` or `inserting` for all rows, if there are any."""
+    """Run a statement of `updating`, `inserting` or `replacing` for all rows, if there are any."""
     if not rows:
         return
     if is_sqlite(connection):
