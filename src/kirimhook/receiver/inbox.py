@@ -58,7 +58,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events. Empty means all; `types` may end in `*`; the window is [after, before) on arrival, in ms."""
+    """Which events. Empty means all; `types` may end in `*`; the window is [after, before) on arrival, in ms.
+
+    `above` and `below` hold the numbers strictly between them: with both, a look costs no more than that many events.
+    """
 
     states: frozenset[EventState] = field(default_factory=frozenset)
     types: tuple[str, ...] = ()
@@ -66,6 +69,8 @@ class Filter:
     numbers: tuple[int, ...] = ()
     received_after: int | None = None
     received_before: int | None = None
+    above: int | None = None
+    below: int | None = None
 
 
 class Page(NamedTuple):

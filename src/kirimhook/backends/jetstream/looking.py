@@ -117,7 +117,8 @@ class Looking:
         """All events that are meant, downwards; large bodies are missing."""
         await self._desks.look()
         first, last = await self._span()
-        top = last + 1 if below is None else min(below, last + 1)
+        first = first if where.above is None else max(first, where.above + 1)
+        top = min([last + 1, *(one for one in (below, where.below) if one is not None)])
         async for messages in self._windows(where, first, top):
             for one in reversed(await self._standing.of(messages)):
                 if means(where, one.stored):

@@ -55,6 +55,10 @@ class Query:
             yield f"e.received_at < {self.value(where.received_before)}"
         if where.numbers:
             yield f"{self.number} = ANY ({self.value(where.numbers)}::bigint[])"
+        if where.above is not None:
+            yield f"{self.number} > {self.value(where.above)}"
+        if where.below is not None:
+            yield f"{self.number} < {self.value(where.below)}"
 
     def _states(self, states: frozenset[EventState], now: int) -> str:
         tests = []

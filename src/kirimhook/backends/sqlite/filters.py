@@ -45,6 +45,10 @@ def select(connection: sqlite3.Connection, where: Filter, now: int) -> Query:
     if where.event_id is not None:
         numbers = _numbers_of(connection, where.event_id)
         parts.append((f"{number} {AMONG}", (json.dumps(numbers),)))
+    if where.above is not None:
+        parts.append((f"{number} > ?", (where.above,)))
+    if where.below is not None:
+        parts.append((f"{number} < ?", (where.below,)))
     condition = " AND ".join(sql for sql, _ in parts) or "1"
     return Query(tables, number, condition, tuple(value for _, values in parts for value in values))
 

@@ -52,7 +52,16 @@ def filters(numbers: Sequence[int]) -> list[Filter]:
         ),
         Filter(states=frozenset({EventState.DONE}), event_id="same", numbers=tuple(numbers[:5])),
         Filter(states=frozenset({EventState.RUNNING}), types=("contact.*",), received_before=NOW + 60_000),
+        *between(first, numbers[-2]),
     ]
+
+
+def between(low: int, high: int) -> list[Filter]:
+    """Spans of numbers: open below, open above, both, neither, and those of which there are none."""
+    spans = [(low, None), (None, high), (low, high), (-1, high + 10_000), (high, low), (high, high + 1)]
+    states = [frozenset[EventState](), frozenset({EventState.PARKED, EventState.UNHANDLED}), frozenset(STATES)]
+    spanned = [Filter(states=some, above=above, below=below) for above, below in spans for some in states]
+    return [*spanned, Filter(above=low, below=high, types=("contact.*",)), Filter(event_id="same", above=low)]
 
 
 def finished_filters(numbers: Sequence[int]) -> list[Filter]:
@@ -66,6 +75,8 @@ def finished_filters(numbers: Sequence[int]) -> list[Filter]:
         Filter(event_id="nobody"),
         Filter(numbers=(numbers[0], numbers[1], numbers[4], numbers[7], numbers[-1] + 10_000)),
         Filter(numbers=(numbers[2],), states=frozenset({EventState.PARKED})),
+        Filter(states=frozenset(FINISHED), above=numbers[0], below=numbers[4]),
+        Filter(states=frozenset({EventState.PARKED}), above=numbers[2]),
     ]
 
 
@@ -79,6 +90,8 @@ def meant(where: Filter, stored: StoredEvent) -> bool:
         and (not where.numbers or stored.number in where.numbers)
         and (where.received_after is None or event.received_at >= where.received_after)
         and (where.received_before is None or event.received_at < where.received_before)
+        and (where.above is None or stored.number > where.above)
+        and (where.below is None or stored.number < where.below)
     )
 
 
