@@ -14,13 +14,16 @@ from kirimhook.contract.resources import SubscriptionStatus
 from kirimhook.sender.schema import queue
 from kirimhook.sender.service import Changes
 from kirimhook.sender.service.health import Health
+from kirimhook.sender.service.traffic import Traffic
 from kirimhook.sender.store import health as store
+from kirimhook.sender.store import minutes
 from tests.sender.databases import Databases
 from tests.sender.explained import rows_read
 from tests.sender.stage import FAIL, REJECT, START, SUCCEED, Stage, at, staged
 
 DISABLE = Changes(status=SubscriptionStatus.DISABLED)
 BACKLOG = 8_000
+QUIET = Traffic()
 
 
 async def health_of(stage: Stage, subscription: str) -> Health:
@@ -31,19 +34,23 @@ def test_it_says_what_waits_since_when_and_what_is_held(databases: Databases) ->
     async def main() -> None:
         async with staged(databases) as stage:
             subscription = await stage.subscribe()
-            assert await health_of(stage, subscription) == Health(0, 0, 0, False, None)
+            assert await health_of(stage, subscription) == Health(0, 0, 0, False, None, QUIET)
             await stage.publish(2)
             stage.clock.advance(60)
             await stage.publish(2)
-            assert await health_of(stage, subscription) == Health(0, 0, 4, False, at(0))
+            assert await health_of(stage, subscription) == Health(0, 0, 4, False, at(0), QUIET)
             first, second, *_ = await stage.ids()
             await stage.settled(SUCCEED, first)
             await stage.settled(FAIL, second)
-            assert await health_of(stage, subscription) == Health(0, 0, 3, False, at(60))  # the retry is due later
+            assert await health_of(stage, subscription) == Health(
+                0, 0, 3, False, at(60), QUIET
+            )  # the retry is due later
             await stage.tenant.update_subscription(subscription, DISABLE)
             await stage.run("UPDATE subscriptions SET failures = 7")
             await stage.publish()
-            assert await health_of(stage, subscription) == Health(7, 4, 4, False, None)  # held: nothing is overdue
+            assert await health_of(stage, subscription) == Health(
+                7, 4, 4, False, None, QUIET
+            )  # held: nothing is overdue
 
     asyncio.run(main())
 
@@ -57,9 +64,9 @@ def test_what_waits_behind_live_traffic_is_overdue_too(databases: Databases) -> 
             stage.clock.advance(5)
             await stage.tenant.update_subscription(subscription, Changes(status=SubscriptionStatus.ACTIVE))
             await stage.publish()
-            assert await health_of(stage, subscription) == Health(0, 0, 2, False, at(0))
+            assert await health_of(stage, subscription) == Health(0, 0, 2, False, at(0), QUIET)
             await stage.settle_open(REJECT)
-            assert await health_of(stage, subscription) == Health(0, 0, 0, False, None)
+            assert await health_of(stage, subscription) == Health(0, 0, 0, False, None, QUIET)
 
     asyncio.run(main())
 
@@ -96,7 +103,26 @@ async def counted(stage: Stage, subscription: str) -> Health:
     due = [row[0] for row in rows if is_active and row[0] <= int(stage.clock() * 1000)]
     held = 0 if is_active else len(rows)
     overdue = at(min(due) / 1000 - START) if due else None
-    return Health(0, held, min(len(rows), 6), len(rows) > 6, overdue)
+    return Health(0, held, min(len(rows), 6), len(rows) > 6, overdue, QUIET)
+
+
+def test_it_says_what_came_of_the_last_hour(databases: Databases) -> None:
+    async def main() -> None:
+        async with staged(databases) as stage:
+            mine, quiet = await stage.subscribe(), await stage.subscribe()
+            this = int(START) // 60
+            sums = [
+                minutes.Sum(stage.organisation, minute, mine, writer, 3, 2, 1, minutes.packed({}))
+                for minute in (this - 60, this - 59, this)
+                for writer in ("one", "two")
+            ]
+            await stage.database.write(lambda connection: minutes.replace(connection, sums))
+            found = await stage.tenant.health([mine, quiet])
+            assert found[mine].traffic == Traffic(12, 8, 4)  # of two writers; an hour ago is too long ago
+            assert found[mine].traffic.success_rate == 0.5
+            assert found[quiet].traffic == QUIET
+
+    asyncio.run(main())
 
 
 def test_nothing_of_another_organisation_or_deleted(databases: Databases) -> None:

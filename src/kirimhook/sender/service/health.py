@@ -11,7 +11,12 @@ from sqlalchemy import Connection
 from kirimhook.contract import ids
 from kirimhook.sender.service.moments import moment
 from kirimhook.sender.service.scope import Scope
+from kirimhook.sender.service.traffic import Traffic, last_minutes, traffic
 from kirimhook.sender.store import health as store
+from kirimhook.sender.store import minutes
+
+WINDOW = 60
+"""Minutes of traffic."""
 
 
 class Health(NamedTuple):
@@ -27,6 +32,8 @@ class Health(NamedTuple):
     """Whether more than that wait."""
     overdue_since: datetime | None
     """When the first of those that are due and not under way became due; None where none is, or it is disabled."""
+    traffic: Traffic
+    """What came of its attempts in the last `WINDOW` minutes."""
 
 
 async def of(scope: Scope, subscription_ids: Sequence[str]) -> dict[str, Health]:
@@ -35,13 +42,20 @@ async def of(scope: Scope, subscription_ids: Sequence[str]) -> dict[str, Health]
     now = scope.context.now()
 
     def operation(connection: Connection) -> dict[str, Health]:
+        sums = minutes.of_subscriptions(connection, scope.organisation_id, last_minutes(now, WINDOW), wanted)
         rows = store.of(connection, scope.organisation_id, wanted)
-        return {row.subscription_id: _health(row, now) for row in rows}
+        return {row.subscription_id: _health(row, sums.get(row.subscription_id), now) for row in rows}
 
     return await scope.read(operation)
 
 
-def _health(row: store.HealthRow, now: int) -> Health:
+def _health(row: store.HealthRow, sums: minutes.Sums | None, now: int) -> Health:
     due_at = row.due_at if row.is_active else None
-    overdue_since = None if due_at is None or due_at > now else moment(due_at)
-    return Health(row.failures, row.held, min(row.waiting, store.MOST), row.waiting > store.MOST, overdue_since)
+    return Health(
+        row.failures,
+        row.held,
+        min(row.waiting, store.MOST),
+        row.waiting > store.MOST,
+        None if due_at is None or due_at > now else moment(due_at),
+        traffic(sums or minutes.Sums()),
+    )
