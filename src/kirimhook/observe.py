@@ -103,16 +103,38 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "work_resumed": LogEvent(WARNING, ("seconds",), "The inbox answers again."),
     "purge_failed": LogEvent(WARNING, ("reason",), "What is past its retention could not be removed this time."),
     "purged": LogEvent(DEBUG, ("payloads", "records"), "What is past its retention was removed."),
+    "admin_signed_in": LogEvent(INFO, ("client",), "Somebody signed in to the pages of the admin port."),
+    "admin_sign_in_failed": LogEvent(
+        WARNING, ("client", "reason"), "Somebody tried to sign in to the pages of the admin port, and could not."
+    ),
+    "inbox_paused": LogEvent(WARNING, ("client",), "An operator paused all handling, by the pages."),
+    "inbox_resumed": LogEvent(INFO, ("client",), "An operator let handling go on, by the pages."),
+    "page_failed": LogEvent(ERROR, ("method", "path"), "A defect of ours in a page of the admin port."),
     "serve_started": LogEvent(
         INFO,
-        ("url", "host", "port", "path", "tls", "admin_url", "admin_port", "worker", "processes", "hint"),
+        (
+            "url",
+            "host",
+            "port",
+            "path",
+            "tls",
+            "admin_url",
+            "admin_port",
+            "pages_url",
+            "worker",
+            "processes",
+            "hint",
+        ),
         "All processes serve, on these ports.",
     ),
     "serve_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
     "serve_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
     "sender_started": LogEvent(
         INFO,
-        ("url", "host", "port", "tls", "ca", "admin_url", "admin_port", "database", "engine", "processes", "hint"),
+        (
+            *("url", "host", "port", "tls", "ca", "dashboard", "admin_url", "admin_port"),
+            *("database", "engine", "processes", "hint"),
+        ),
         "All processes of a sender run, on these ports.",
     ),
     "sender_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
@@ -135,10 +157,16 @@ LOG_EVENTS: dict[str, LogEvent] = {
         "A call of the sender's API was answered, and how.",
     ),
     "request_unserved": LogEvent(
-        WARNING, ("request_id", "reason", "detail"), "Storage did not take a call of the sender's API: 503."
+        WARNING, ("request_id", "reason", "detail"), "Storage did not take a call of the sender's API, or a page: 503."
     ),
     "request_failed": LogEvent(
-        ERROR, ("request_id", "method", "path", "organisation_id"), "A defect of ours in a call of the API: 500."
+        ERROR,
+        ("request_id", "method", "path", "organisation_id"),
+        "A defect of ours in a call of the API, or a page: 500.",
+    ),
+    "signed_in": LogEvent(INFO, ("organisation_id", "key_id", "client"), "Somebody signed in to the dashboard."),
+    "sign_in_failed": LogEvent(
+        WARNING, ("client", "reason"), "A key did not open the dashboard, or there were too many tries."
     ),
     "process_killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
     "engine_started": LogEvent(INFO, (), "Deliveries are being made."),
@@ -210,6 +238,12 @@ METRICS: dict[str, Metric] = {
         "counter", "result", "API loop", "Calls of the API: ok, the code of an error, or hung_up."
     ),
     "kirimhook_sender_request_seconds": Metric("histogram", "", "API loop", "From a call's head to its answer."),
+    "kirimhook_sender_pages_total": Metric(
+        "counter", "status", "API loop", "Requests to the dashboard, by the HTTP status of the answer, or hung_up."
+    ),
+    "kirimhook_sender_page_seconds": Metric(
+        "histogram", "", "API loop", "From a request to the dashboard to the head of its answer."
+    ),
     "kirimhook_sender_attempts_total": Metric("counter", "outcome", "engine loop", "Attempts by how they ended."),
     "kirimhook_sender_finished_total": Metric("counter", "status", "engine loop", "Deliveries by how they ended."),
     "kirimhook_sender_disabled_total": Metric("counter", "why", "engine loop", "Subscriptions disabled, and why."),
