@@ -180,7 +180,7 @@ def test_every_reason_has_words_of_its_own(reason: DeadReason) -> None:
             Place(START, False, False),
             5,
             "Attempt 2 of 8 failed: dns: gone; and its subscription was disabled after too many dead letters in a row.",
-            "It is held until its subscription is enabled; then it is delivered behind live traffic, or discarded.",
+            "It is held until its subscription is enabled: then it is delivered behind live traffic, or discarded.",
         ),
         (
             {

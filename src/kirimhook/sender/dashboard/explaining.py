@@ -31,6 +31,7 @@ _DEAD = {
     DeadReason.SUBSCRIPTION_DELETED: "Its subscription was deleted before it had been delivered.",
     DeadReason.EXPIRED: "It was still open when the time was over for which deliveries are kept.",
 }
+_HELD = "It is held until its subscription is enabled: then it is delivered behind live traffic, or discarded."
 
 
 def why(looked: Looked) -> Sentence:
@@ -54,9 +55,7 @@ def following(looked: Looked, schedule: Sequence[float], now: datetime) -> Sente
     if looked.target.is_deleted:
         return ("It becomes a dead letter soon, without another attempt.",)
     if not _is_attempted(looked.target):
-        return (
-            "It is held until its subscription is enabled; then it is delivered behind live traffic, or discarded.",
-        )
+        return (_HELD,)
     attempt = _capital(_attempt(looked.delivery, 1))
     if looked.place is None:
         return ("Its attempt has just ended.",)
