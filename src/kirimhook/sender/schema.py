@@ -166,6 +166,14 @@ deliveries = Table(
         postgresql_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
         sqlite_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
     ),
+    Index(
+        "ix_deliveries_unreplayed_organisation",
+        "organisation_id",
+        "status",
+        "id",
+        postgresql_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
+        sqlite_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
+    ),
 )
 
 queue = Table(
@@ -239,12 +247,23 @@ replay_runs = Table(  # replays of all that match, step by step
     Column("sought", Text, nullable=False),  # the filter, as JSON
     Column("until", Text, nullable=False),  # the id before which: what dies again is not taken in
     Column("after", Text),  # the id up to which it has come
-    Column("status", Text, nullable=False),
+    Column("status", Text, nullable=False),  # model.RunStatus
+    Column("matched", Integer),  # how many there were when it was begun; null: more than were counted
     Column("enqueued", Integer, nullable=False, server_default="0"),
     Column("skipped", Integer, nullable=False, server_default="0"),
     Column("created_at", BigInteger, nullable=False),
     Column("moved_at", BigInteger, nullable=False),
     Index("ix_replay_runs_status", "status", "moved_at"),
+    Index(None, "organisation_id", "id"),
+)
+
+replay_steps = Table(  # what each step of a run made: deliveries whose ids follow each other
+    "replay_steps",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("first", Text, primary_key=True),
+    Column("last", Text, nullable=False),
+    Column("deliveries", Integer, nullable=False),
 )
 
 seals = Table(

@@ -40,6 +40,7 @@ __all__ = [
     "page",
     "replay",
     "set_status",
+    "where_of",
 ]
 
 BULK = 1000
@@ -56,7 +57,7 @@ async def page(scope: Scope, where: DeliveryFilter, limit: int, cursor: str | No
         raise ApiError("invalid_limit", f"a page has 1 to {MAX_LIMIT} items", param="limit")
     cursors = Cursors(scope.context.sealer.derived("cursors"))
     bound = (_LIST, scope.organisation_id, *[None if part is None else str(part) for part in where])
-    sought = _where(scope, where, cursors.read(cursor, *bound))
+    sought = where_of(scope, where, cursors.read(cursor, *bound))
 
     def operation(connection: Connection) -> store.Listed:
         if sought.subscription_id is not None:
@@ -111,7 +112,7 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
     millisecond holds more than `BULK`, it needs the second. With `ids` there is nothing to go on with. Raises ApiError
     as `replay`, and `invalid_field_value` for `ids` beside a type or a window.
     """
-    where = _where(scope, _as_filter(request), None)
+    where = where_of(scope, _as_filter(request), None)
     if not ids.is_id(ids.SUBSCRIPTION, request.subscription_id):
         raise _no_subscription()
 
@@ -195,7 +196,7 @@ def _checked_id(delivery_id: str) -> str:
     return delivery_id
 
 
-def _where(scope: Scope, said: DeliveryFilter, position: str | None) -> store.Where:
+def where_of(scope: Scope, said: DeliveryFilter, position: str | None) -> store.Where:
     if said.event_type is not None and not is_type(said.event_type):
         raise ApiError("unknown_event_type", "there is no such event type", param="event_type")
     before = None if said.created_before is None else store.first_id(ceil_ms(said.created_before))

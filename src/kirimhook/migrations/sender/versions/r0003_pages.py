@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("until", sa.Text(), nullable=False),
         sa.Column("after", sa.Text()),
         sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("matched", sa.Integer()),
         sa.Column("enqueued", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("skipped", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -48,3 +49,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_replay_runs"),
     )
     op.create_index("ix_replay_runs_status", "replay_runs", ["status", "moved_at"])
+    op.create_index("ix_replay_runs_organisation_id_id", "replay_runs", ["organisation_id", "id"])
+    op.create_table(
+        "replay_steps",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("first", sa.Text(), nullable=False),
+        sa.Column("last", sa.Text(), nullable=False),
+        sa.Column("deliveries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "first", name="pk_replay_steps"),
+    )
+    unreplayed = sa.text("replayed_by IS NULL AND status IN ('dead', 'failed')")
+    op.create_index(
+        "ix_deliveries_unreplayed_organisation",
+        "deliveries",
+        ["organisation_id", "status", "id"],
+        postgresql_where=unreplayed,
+        sqlite_where=unreplayed,
+    )
