@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 SHOTS = Path("build/screens")
 """Where the pictures are kept, from the root of the repository."""
 WIDTHS = (390, 1440)
@@ -51,7 +52,7 @@ class Window:
 
     def _note_barriers(self, place: str) -> None:
         """What axe-core finds, of grave weight."""
-        self.page.evaluate(AXE_SCRIPT)
+        self.page.evaluate(AXE)
         script = "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})"
         for found in self.page.evaluate(script, list(RULES))["violations"]:
             if found["impact"] in GRAVE:
