@@ -205,7 +205,8 @@ LOG_EVENTS: dict[str, LogEvent] = {
 
 
 class Metric(NamedTuple):
-    """`kind`: counter, gauge or histogram. `label` names its one label or is "". `writer`: its thread."""
+    """`kind`: counter, gauge or histogram. `label` names its one label or is ""; a counter may have two, with a blank
+    between, and so have the counts' names (only the first may hold blanks). `writer`: its thread."""
 
     kind: str
     label: str
@@ -219,11 +220,17 @@ METRICS: dict[str, Metric] = {
         "histogram", "", "ack loop", "From a complete request to its 200, the commit included."
     ),
     "kirimhook_received_bytes_total": Metric("counter", "", "ack loop", "Bytes of bodies that were stored."),
+    "kirimhook_received_types_total": Metric(
+        "counter", "type", "ack loop", "Events that were stored, by type: the first 100, all others as `other`."
+    ),
     "kirimhook_buffered_bytes": Metric("gauge", "", "ack loop", "Bytes of the bodies being read now."),
     "kirimhook_waiting_commits": Metric("gauge", "", "ack loop", "Events handed to storage, not yet committed."),
     "kirimhook_connections": Metric("gauge", "", "ack loop", "Open connections."),
     "kirimhook_connections_cut_total": Metric("counter", "why", "ack loop", "Connections closed by a limit."),
     "kirimhook_handled_total": Metric("counter", "outcome", "control loop", "Handled events by how it ended."),
+    "kirimhook_ended_types_total": Metric(
+        "counter", "type outcome", "control loop", "The same by type too: the first 100, all others as `other`."
+    ),
     "kirimhook_leases_lost_total": Metric(
         "counter", "", "control loop", "Results refused, or leases not renewed, because another worker has them."
     ),
@@ -270,6 +277,10 @@ METRICS: dict[str, Metric] = {
     ),
 }
 """Every metric. A counter is written by one thread only, so that counting needs no lock."""
+
+MOST_TYPES = 100
+"""Event types that are counted apart in a process: whoever can sign a delivery can name a type."""
+OTHER_TYPES = "other"
 
 ACK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper bounds of the histogram's buckets, in seconds; the last bucket is open."""

@@ -66,7 +66,9 @@ class Plan(Protocol):
 
     def read_report(self, data: Mapping[str, Any]) -> ProcessReport: ...
 
-    def admin(self, fleet: Callable[[], Awaitable[Any]]) -> AdminApp: ...
+    def admin(self, fleet: Callable[[], Awaitable[Any]], service: Any) -> AdminApp:
+        """`service` is None where there are several, in processes of their own."""
+        ...
 
     def tell_started(self, observer: Observer, sockets: Sockets, service: Any) -> None:
         """The line that says where it listens: for people, and for whoever started it on port 0.

@@ -1,6 +1,7 @@
 """Several processes on one socket: started, restarted when they crash, stopped together, and totalled.
 
-The supervisor runs no user's code and opens no storage: it has nothing of its own that could fail.
+The supervisor runs no user's code and opens no storage, but for a handle on the inbox when somebody looks at the admin
+port's pages: it has nothing of its own whose failure would matter.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kirimhook.observe import Observer
+from kirimhook.serving.admin_port import AdminPort
 from kirimhook.serving.children import Child
 from kirimhook.serving.options import ServeError
-from kirimhook.serving.process import start_admin
 from kirimhook.serving.server import DRAIN
 from kirimhook.serving.signals import Signals
 
 if TYPE_CHECKING:
     from kirimhook.admin.report import AnyFleet
-    from kirimhook.serving.listening import Listener
     from kirimhook.serving.plan import Plan
 
 ANSWER = 1.5
@@ -80,17 +80,17 @@ class Supervisor:
         self._stopping = self._signals.stopping
         self._sockets = self._plan.open_sockets()
         keeping: list[asyncio.Task[None]] = []
-        admin: Listener | None = None
+        admin = AdminPort()
         try:
             keeping = await self._start_all()
-            admin = await start_admin(self._sockets.admin, self._plan.admin(self._fleet))
+            admin = await AdminPort.start(self._sockets.admin, self._plan.admin(self._fleet, None))
             if keeping:
                 self._plan.tell_started(self._observer, self._sockets, None)
             await self._stopping.wait()
         finally:
+            admin.quiet()
             clean = await self._stop_all(keeping)
-            if admin is not None:
-                await admin.stop()
+            await admin.stop()
         if self._failure:
             raise ServeError(self._failure)
         self._plan.tell_stopped(self._observer)

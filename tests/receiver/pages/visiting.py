@@ -149,7 +149,7 @@ async def visiting(
             worker.start()
         yield house
     finally:
-        await house.rates.close()
+        house.rates.stop()
         await house.pages.close()
         if worker is not None:
             await worker.stop()

@@ -11,10 +11,10 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from kirimhook.pages.csrf import Tokens, same_origin
+from kirimhook.receiver.pages.loopback import is_loopback
 from kirimhook.receiver.pages.tries import Tries
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ COOKIE = "kirimhook_inbox"
 SECURE_COOKIE = "__Host-kirimhook_inbox"
 """Over TLS, as a proxy says. The prefix has the browser refuse it from anywhere but this host, over TLS."""
 SESSION_SECONDS = 12 * 3600
-LEAST_TOKEN = 16
-"""Characters."""
 _MOST_ENDED = 10_000
 _PROXIED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -169,14 +167,6 @@ class Door:
             httponly=True,
             samesite="strict",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches that address. A name is none that we trust, but for localhost."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def client_of(request: Request) -> str:

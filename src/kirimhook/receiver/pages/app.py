@@ -43,7 +43,7 @@ _LIVE = "live"
 class Pages:
     """An ASGI application under `PREFIX`."""
 
-    def __init__(  # noqa: PLR0913  # what it joins
+    def __init__(
         self,
         *,
         fleet: Callable[[], Awaitable[Fleet]],

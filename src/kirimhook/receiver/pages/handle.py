@@ -43,8 +43,16 @@ class Borrowed:
 class Lazy:
     """One of its own, made and opened by the first who asks. One that could not be opened is tried anew. One loop."""
 
-    def __init__(self, make: Callable[[], Inbox], patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Inbox],
+        patience: float = PATIENCE,
+        *,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`scrub` takes out of a problem's words what nobody should read."""
         self._make = make
+        self._scrub = scrub
         self._patience = patience
         self._opening: asyncio.Task[Inbox] | None = None
         self._closed = False
@@ -72,8 +80,10 @@ class Lazy:
         inbox = await asyncio.to_thread(self._make)  # it may import a driver
         try:
             await inbox.open()
-        except BaseException:
+        except BaseException as error:
             await inbox.close()
+            if isinstance(error, InboxUnavailable):
+                raise InboxUnavailable(error.reason, self._scrub(error.detail), error.retry_after) from error
             raise
         return inbox
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -68,10 +69,10 @@ class Rates:
         if self._sampling is None:
             self._sampling = asyncio.create_task(self._run())
 
-    async def close(self) -> None:
+    def stop(self) -> None:
+        """Sample no more. What was sampled stays."""
         if self._sampling is not None:
             self._sampling.cancel()
-            await asyncio.wait({self._sampling})
 
     def note(self, fleet: Fleet) -> None:
         """Take a sample of what was just said."""
@@ -97,7 +98,7 @@ class Rates:
             minute: dict.fromkeys((*SERIES, REFUSED), 0) for minute in range(first, last + 1)
         }
         samples = list(self._samples)
-        for before, after in zip(samples, samples[1:], strict=False):
+        for before, after in pairwise(samples):
             there = counts.get(int(after.at // 60))
             if there is not None:
                 for name, count in after.counts.items():
