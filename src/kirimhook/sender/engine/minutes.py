@@ -27,7 +27,7 @@ EVERY = 2.0
 BATCH = 1000
 """Sums of one transaction."""
 MOST = 50_000
-"""Sums in memory. Of a minute past that, new subscriptions are left out."""
+"""Sums in memory. Past that, further subscriptions are left out until a minute has passed."""
 LAST = 2.0
 """Seconds for what is left, when the engine stops."""
 
@@ -67,6 +67,8 @@ class Minutes:
         self._known: dict[_Key, _Tally] = {}
         self._changed: dict[_Key, _Tally] = {}
         """Of subscriptions, since they were last written; the longest waiting first. Organisations go with them."""
+        self._newest = 0
+        """Minute in which an attempt ended."""
         self._failing = False
         self._stopping = asyncio.Event()
 
@@ -96,6 +98,7 @@ class Minutes:
     def _taken_up(self, key: _Key, organisation_id: str) -> _Tally | None:
         tally = self._known.get(key)
         if tally is None:
+            self._newest = max(self._newest, key[1])
             if len(self._known) >= MOST:
                 return None
             of_all = organisation_id, key[1]
@@ -141,11 +144,11 @@ class Minutes:
 
     def _forget(self) -> None:
         """What is past. An attempt of it that is written down late makes a sum of its own."""
-        newest = max([minute for _, minute in self._known], default=0)
-        self._known = {key: tally for key, tally in self._known.items() if key[1] >= newest - 1 or key in self._changed}
+        first = self._newest - 1
+        self._known = {key: tally for key, tally in self._known.items() if key[1] >= first or key in self._changed}
 
 
 def _sums(tallies: Iterable[_Tally]) -> list[Sum]:
-    """Theirs, and those of their organisations."""
-    wholes = {tally.whole.key: tally.whole for tally in tallies}
+    """Theirs, and those of their organisations: of one minute there may be two, where the first was forgotten."""
+    wholes = {tally.whole.writer: tally.whole for tally in tallies}
     return [tally.sum() for tally in (*tallies, *wholes.values())]
