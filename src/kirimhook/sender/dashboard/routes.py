@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from kirimhook.sender.dashboard import account
+from kirimhook.sender.dashboard import (
+    account,
+    overview,
+    subscription_forms,
+    subscription_secrets,
+    subscription_state,
+    subscriptions,
+)
 from kirimhook.sender.dashboard.visit import Visit
 from kirimhook.sender.limits import Use
 
@@ -35,8 +42,29 @@ class Route(NamedTuple):
 
 
 ROUTES = (
-    Route("GET", "", account.show),
+    Route("GET", "", overview.show, query=("window", "subscription_id"), live=True),
     Route("GET", "/account", account.show),
+    Route("GET", "/subscriptions", subscriptions.show_all, query=("cursor", "done"), live=True),
+    Route("GET", "/subscriptions/new", subscription_forms.new),
+    Route("POST", "/subscriptions/new", subscription_forms.create),
+    Route("GET", "/subscriptions/{subscription_id}", subscriptions.show, query=("done",), live=True),
+    Route("GET", "/subscriptions/{subscription_id}/edit", subscription_forms.edit),
+    Route("POST", "/subscriptions/{subscription_id}/edit", subscription_forms.update),
+    Route("GET", "/subscriptions/{subscription_id}/disable", subscription_state.ask_disable),
+    Route("POST", "/subscriptions/{subscription_id}/disable", subscription_state.disable),
+    Route("GET", "/subscriptions/{subscription_id}/enable", subscription_state.ask_enable),
+    Route("POST", "/subscriptions/{subscription_id}/enable", subscription_state.enable),
+    Route("GET", "/subscriptions/{subscription_id}/delete", subscription_state.ask_delete),
+    Route("POST", "/subscriptions/{subscription_id}/delete", subscription_state.delete),
+    Route("POST", "/subscriptions/{subscription_id}/test", subscription_state.test),
+    Route("GET", "/subscriptions/{subscription_id}/secrets/new", subscription_secrets.new),
+    Route("POST", "/subscriptions/{subscription_id}/secrets/new", subscription_secrets.add),
+    Route("POST", "/subscriptions/{subscription_id}/secrets/{secret_id}/delete", subscription_secrets.remove),
+    Route("GET", "/deliveries", deliveries.show, deliveries.QUERY, live=True),
+    Route("GET", "/deliveries/{delivery_id}", delivery.show, live=True),
+    Route("GET", "/deliveries/{delivery_id}/event", delivery.event, live=True),
+    Route("GET", "/deliveries/{delivery_id}/body", delivery.body),
+    Route("GET", "/deliveries/{delivery_id}/curl", delivery.shell),
     Route("POST", "/sign-out", account.sign_out),
 )
 """A path without parameters goes before one with: "/replays/new" is no replay."""
