@@ -109,6 +109,13 @@ LOG_EVENTS: dict[str, LogEvent] = {
     ),
     "inbox_paused": LogEvent(WARNING, ("client",), "An operator paused all handling, by the pages."),
     "inbox_resumed": LogEvent(INFO, ("client",), "An operator let handling go on, by the pages."),
+    "event_put_back": LogEvent(INFO, ("client", "number"), "An operator put back one event, by the pages."),
+    "put_back_started": LogEvent(
+        INFO, ("client", "run", "expected"), "An operator had many events put back, by the pages; so many, or more."
+    ),
+    "put_back_ended": LogEvent(
+        INFO, ("run", "state", "put_back", "no_body", "elsewhere"), "That ended: what became of them."
+    ),
     "page_failed": LogEvent(ERROR, ("method", "path"), "A defect of ours in a page of the admin port."),
     "serve_started": LogEvent(
         INFO,
@@ -270,7 +277,7 @@ METRICS: dict[str, Metric] = {
         "counter",
         "what",
         "engine loop",
-        "Housekeeping: deliveries closed, expired and purged, events, answers and sessions forgotten.",
+        "Housekeeping: deliveries closed, expired and purged, events, answers, sessions and replay runs forgotten.",
     ),
     "kirimhook_sender_notices_total": Metric(
         "counter", "result", "engine loop", "What the operator was told of, and what he could not be."

@@ -19,6 +19,7 @@ from kirimhook.receiver.inbox import InboxUnavailable
 from kirimhook.receiver.pages.background import Background
 from kirimhook.receiver.pages.place import NAME, NAV, PREFIX, SIGN_IN, SIGN_OUT
 from kirimhook.receiver.pages.routes import ROUTES, Route
+from kirimhook.receiver.pages.runs import Runs
 from kirimhook.receiver.pages.signing import Signing
 from kirimhook.receiver.pages.visit import Parts, Problem, Visit
 
@@ -57,7 +58,9 @@ class Pages:
         self._observer = observer
         self._site = Site("kirimhook.receiver.pages", prefix=PREFIX, name=NAME, nav=NAV, clock=clock)
         self._live = Live(most=MOST_STREAMS, failed=self._stream_failed)
-        self._parts = Parts(fleet, handle, rates, Background(), observer, clock)
+        background = Background()
+        runs = Runs(handle, background, observer, clock)
+        self._parts = Parts(fleet, handle, rates, background, runs, observer, clock)
         self._app = Guarded(self._starlette())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

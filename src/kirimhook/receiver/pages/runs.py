@@ -15,7 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kirimhook.receiver.inbox import Filter, InboxUnavailable, PayloadPurged
-from kirimhook.receiver.pages.search import Counted, Span, Stride, span
+from kirimhook.receiver.model import FINISHED
+from kirimhook.receiver.pages.search import SLOW, WIDE, Counted, Span, Stride, span
 
 if TYPE_CHECKING:
     from kirimhook.observe import Observer
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from kirimhook.receiver.pages.handle import Handle
 
 STEP = 200
-"""Events put back at a time, at most."""
+"""Events put back at a time, at most; `LARGE` where the inbox takes long to find any."""
+LARGE = 2_000
 KEPT = 20
 """Runs that are remembered."""
 AGAIN = 2.0
@@ -113,21 +115,31 @@ class Runs:
     def get(self, id: str) -> Run | None:  # noqa: A002  # what it is
         return self._runs.get(id)
 
-    def start(self, id: str, chosen: Chosen | None, where: Filter, expected: Counted) -> Run:  # noqa: A002  # likewise
-        """Begin one; where one of this id has begun, that one (a form sent twice). Raises ValueError while another
-        is under way, and for a filter that names no finished states."""
+    def start(  # noqa: PLR0913  # what a run is
+        self,
+        id: str,  # noqa: A002  # likewise
+        chosen: Chosen | None,
+        where: Filter,
+        expected: Counted,
+        *,
+        client: str | None = None,
+    ) -> Run:
+        """Begin one; where one of this id has begun, that one (a form sent twice). `client` is for the log.
+
+        Raises ValueError while another is under way, and for a filter that names no finished states.
+        """
         if id in self._runs:
             return self._runs[id]
         if self.current is not None:
             raise ValueError("another put-back is under way")
-        if not where.states:
-            raise ValueError("name the states to put back")
+        if not where.states or not where.states <= FINISHED:
+            raise ValueError("name the states to put back, which are finished ones")
         run = Run(id, chosen, where, expected, self._clock())
         self._background.start(self._run(run))
         self._runs[id] = run
         for old in [*self._runs][:-KEPT]:
             del self._runs[old]
-        self._observer.event("put_back_started", run=id, expected=expected.number)
+        self._observer.event("put_back_started", client=client, run=id, expected=expected.number)
         return run
 
     def stop(self, id: str) -> None:  # noqa: A002  # likewise
@@ -175,14 +187,15 @@ async def _go_on(inbox: Inbox, run: Run, over: Span) -> None:
         part = replace(run.where, above=run.passed, below=upto + 1)
         found = await inbox.count(part)
         run.trouble = None
-        if found > STEP and stride.width > 1:
+        most = STEP if time.monotonic() - began < SLOW else LARGE
+        if found > most and stride.width > 1:
             stride.width //= 2
             continue
         if found:
             await _step(inbox, run, part, found)
+        elif stride.width < WIDE:
+            stride.width *= 2
         run.passed = upto
-        if found <= STEP // 4:
-            stride.took(time.monotonic() - began)
 
 
 async def _step(inbox: Inbox, run: Run, part: Filter, found: int) -> None:

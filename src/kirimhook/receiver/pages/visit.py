@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kirimhook.receiver.pages.background import Background
     from kirimhook.receiver.pages.handle import Handle
     from kirimhook.receiver.pages.rates import Rates
+    from kirimhook.receiver.pages.runs import Runs
 
 Load = Callable[[], Awaitable[dict[str, object]]]
 """What a template is to show, read anew at each call."""
@@ -46,6 +47,7 @@ class Parts:
     handle: Handle
     rates: Rates
     background: Background
+    runs: Runs
     observer: Observer
     clock: Callable[[], float]
 
