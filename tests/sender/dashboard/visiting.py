@@ -59,12 +59,13 @@ class Page(HTMLParser):
 
     def form(self, action: str) -> dict[str, Any]:
         """The fields of the one form that goes there, as they stand: name to value, or to a list of several."""
-        found = [fields for known, fields in self._forms if known == action]
-        assert len(found) == 1, (action, [known for known, _ in self._forms])
-        fields: dict[str, Any] = {}
-        for name, value in found[0]:
-            fields[name] = [*_listed(fields[name]), value] if name in fields else value
-        return fields
+        found = self.forms(action)
+        assert len(found) == 1, (action, self.actions)
+        return found[0]
+
+    def forms(self, action: str) -> list[dict[str, Any]]:
+        """The fields of every form that goes there."""
+        return [_fields(pairs) for known, pairs in self._forms if known == action]
 
     @property
     def actions(self) -> list[str]:
@@ -95,7 +96,10 @@ class Page(HTMLParser):
 
 
 class Visitor:
-    """A browser: keeps cookies, says where its requests come from, follows nothing by itself. Paths under /dashboard."""
+    """A browser: keeps cookies, says where its requests come from, follows nothing by itself.
+
+    Paths are under /dashboard.
+    """
 
     def __init__(self, dashboard: Dashboard, origin: str = ORIGIN, address: str = "192.0.2.7") -> None:
         transport = httpx.ASGITransport(dashboard, client=(address, 40_000))
@@ -121,7 +125,7 @@ class Visitor:
 
     async def sign_in(self, key: str, wanted: str = "") -> Page:
         """Through the form, as a person would. The redirect that it ends with, or the page that says why not."""
-        page = await self.get("/sign-in", **({"next": wanted} if wanted else {}))
+        page = await self.get("/sign-in?" + urlencode({"next": wanted}))
         answer = await self.post("/sign-in", {**page.form(f"{PREFIX}/sign-in"), "key": key})
         if answer.status == 303:
             self.csrf = str((await self.get("/account")).form(f"{PREFIX}/sign-out")["csrf"])
@@ -170,6 +174,13 @@ async def visiting(databases: Databases, **settings: Any) -> AsyncIterator[House
             yield house
         finally:
             dashboard.close()
+
+
+def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        fields[name] = [*_listed(fields[name]), value] if name in fields else value
+    return fields
 
 
 def _listed(value: Any) -> list[str]:

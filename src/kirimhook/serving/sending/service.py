@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import socket
 
     from kirimhook.serving.sending.options import SenderOptions
+    from kirimhook.serving.sending.public import Public
     from kirimhook.serving.sending.report import SenderReport
 
 
@@ -41,6 +42,7 @@ class SenderService:
         self._resolver: SystemResolver | None = None
         self._delivering: Delivering | None = None
         self._listener: Listener | None = None
+        self._public: Public | None = None
         self._notifying: asyncio.Task[None] | None = None
         self._reporter = Reporter(
             self._database, self._meter, serves=options.listen is not None, delivers=options.engine
@@ -101,6 +103,8 @@ class SenderService:
         return await self._reporter.report()
 
     async def _stop_listening(self) -> None:
+        if self._public is not None:  # live pages would keep the server waiting until its bound
+            self._public.close()
         if self._listener is not None:
             await self._listener.stop()
 
@@ -133,9 +137,11 @@ class SenderService:
         return Notifier(self._database, teller_of(whom), every=every, observer=self.observer, meter=self._meter)
 
     def _make_server(self, sender: Sender) -> Server:
-        from kirimhook.sender.api import create_app  # an engine alone starts faster without
+        from kirimhook.serving.sending.public import Public  # an engine alone starts faster without
 
         options = self._options
-        app = create_app(sender, options.settings, meter=self._meter, observer=self.observer)
-        config = make_config(app, limits=options.limits, tls=options.tls, meter=self._meter, observer=self.observer)
+        self._public = Public(sender, options, self._meter, self.observer)
+        config = make_config(
+            self._public, limits=options.limits, tls=options.tls, meter=self._meter, observer=self.observer
+        )
         return Server(config)
