@@ -5,12 +5,14 @@ Every chart has its figures as rows too: whoever cannot see it reads those.
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
-import pygal
+import pygal  # type: ignore[import-untyped]  # it brings no types
 from markupsafe import Markup
 
 from kirimhook.pages import moments
@@ -31,8 +33,14 @@ _KEPT = {
     "circle": {"cx", "cy", "r"},
     "text": {"x", "y"},
 }
-_CLASSES = {"plot", "axis", "x", "y", "guide", "line", "major", "bar", "background"}
+_CLASSES = {"axis", "x", "y", "guide", "line", "major", "bar", "dots"}
+_NAMED = ("bar", "dots")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DIGITS = re.compile(r"-?\d+\.\d+")
 _NAME = "abcdefghijklmnopqrstuvwxyz0123456789-"
+
+
+_Series = tuple[tuple[str, tuple[float | None, ...]], ...]
 
 
 class Chart(NamedTuple):
@@ -51,7 +59,7 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float 
 
 
 def lines(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float | None]], *, unit: str) -> Chart:
-    """One line per series, broken where it has no figure. Otherwise like `bars`."""
+    """One line per series, broken where it has no figure (None, or not finite). Otherwise like `bars`."""
     return _chart("lines", title, labels, series, unit)
 
 
@@ -66,7 +74,7 @@ def _chart(
     for name, values in series.items():
         if len(values) != len(labels):
             raise ValueError(f"{name}: {len(values)} figures for {len(labels)} labels")
-    figures = tuple((name, tuple(values)) for name, values in series.items())
+    figures = tuple((name, tuple(map(_finite, values))) for name, values in series.items())
     svg = _drawn(kind, title, tuple(labels), figures, unit)
     columns = tuple(values for _, values in figures)
     rows = tuple((label, tuple(column[at] for column in columns)) for at, label in enumerate(labels))
@@ -74,42 +82,48 @@ def _chart(
 
 
 @lru_cache(maxsize=64)
-def _drawn(
-    kind: str,
-    title: str,
-    labels: tuple[str, ...],
-    series: tuple[tuple[str, tuple[float | None, ...]], ...],
-    unit: str,
-) -> Markup:
+def _drawn(kind: str, title: str, labels: tuple[str, ...], series: _Series, unit: str) -> Markup:
     """Kept for a while: live pages ask for the same drawing every second."""
     drawing = _pygal(kind, labels, series)
     root = ET.Element("svg", {"viewBox": f"0 0 {_SIZE[0]} {_SIZE[1]}", "class": f"chart {kind}", "role": "img"})
-    root.set("aria-label", f"{title}, {unit}")
+    root.set("aria-label", _xml(f"{title}, {unit}"))
     names = {f"serie-{at}": name for at, (name, _) in enumerate(series)}
     _copy(drawing.render_tree(), root, names, "")
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704  # of _KEPT only, escaped by ElementTree
 
 
-def _pygal(kind: str, labels: tuple[str, ...], series: tuple[tuple[str, tuple[float | None, ...]], ...]) -> Any:
-    step = max(1, -(-len(labels) // _MARKS))
-    shown = [label if at % step == 0 else "" for at, label in enumerate(labels)]
-    highest = max((value for _, values in series for value in values if value is not None), default=0)
+def _pygal(kind: str, labels: tuple[str, ...], series: _Series) -> Any:
     options: dict[str, Any] = {
-        "width": _SIZE[0], "height": _SIZE[1], "js": (), "css": (), "show_legend": False, "include_x_axis": True,
-        "margin": 4, "margin_left": 44, "margin_bottom": 22, "margin_top": 8, "spacing": 0, "max_scale": 4,
-        "min_scale": 2, "show_dots": False, "value_formatter": figure, "truncate_label": -1,
+        "width": _SIZE[0], "height": _SIZE[1], "js": (), "css": (), "show_legend": False, "dots_size": 2,
+        "margin": 6, "margin_left": 28, "margin_bottom": 8, "spacing": 10, "value_formatter": figure,
+        "truncate_label": -1, "x_labels_major_every": max(1, -(-len(labels) // _MARKS)), "show_minor_x_labels": False,
+        "y_labels": steps(kind == "bars", series),
     }  # fmt: skip
-    if highest == 0:
-        options["range"] = (0, 1)
     drawing = pygal.StackedBar(**options) if kind == "bars" else pygal.Line(allow_interruptions=True, **options)
-    drawing.x_labels = shown
+    drawing.x_labels = [_xml(label) for label in labels]
     for name, values in series:
-        drawing.add(name, list(values))
+        drawing.add(_xml(name), list(values))
     return drawing
 
 
+def steps(stacked: bool, series: _Series) -> list[float]:  # one of two kinds
+    """The figures beside the guides: 0 and up to four more, of a width of 1, 2 or 5 times a power of ten.
+
+    The last one is at or above the highest figure (of a stack, their sum). Whole where all figures are.
+    """
+    columns = zip(*(values for _, values in series), strict=True)
+    tops = [[value for value in column if value is not None] for column in columns]
+    highest = max((sum(top) if stacked else max(top) for top in tops if top), default=0)
+    if highest <= 0:
+        return [0, 1]
+    least = 1.0 if all(value.is_integer() for top in tops for value in map(float, top)) else 0.0
+    power = 10.0 ** math.floor(math.log10(highest / 4))
+    width = max(least, next(power * of for of in (1, 2, 5, 10, 20) if power * of * 4 >= highest))
+    return [round(width * at, 12) for at in range(math.ceil(highest / width) + 1)]
+
+
 def figure(value: float | None) -> str:
-    """A figure of a chart: whole where it is, else to three digits. None: `–`."""
+    """A figure of a chart: whole where it is, else to three digits; a dash for None."""
     if value is None:
         return "–"
     return moments.count(value) if float(value).is_integer() else f"{value:.3g}"
@@ -119,9 +133,9 @@ def _copy(source: Any, target: ET.Element, names: Mapping[str, str], series: str
     """Into `target`, what of `source`'s children is kept; `series` is the one that they belong to."""
     for child in source:
         tag = str(child.tag).rpartition("}")[2]
-        if tag not in _KEPT or _is_nothing(child):
-            continue
         words = child.get("class", "").split()
+        if tag not in _KEPT or _is_nothing(child, words):
+            continue
         mine = next((names[word] for word in words if word in names), series)
         kept = ET.SubElement(target, tag, {name: _rounded(child.get(name)) for name in _KEPT[tag] if child.get(name)})
         classes = [word for word in words if word in _CLASSES]
@@ -129,36 +143,36 @@ def _copy(source: Any, target: ET.Element, names: Mapping[str, str], series: str
             classes.append(series_class(mine))
         if classes:
             kept.set("class", " ".join(classes))
-        if tag == "text":
-            kept.text = child.text
-        if "bar" in classes:
-            _name(kept, child, mine)
+        kept.text = child.text if tag == "text" else None
+        if any(word in _NAMED for word in classes):
+            ET.SubElement(kept, "title").text = _told(child, mine)
         _copy(child, kept, names, mine)
+        if tag == "g" and all(inner.tag == "title" for inner in kept):
+            target.remove(kept)
 
 
-def _is_nothing(element: Any) -> bool:
-    """Of no height, or a drawing's layer for what its own script would show."""
-    words = element.get("class", "").split()
-    return element.get("height") in {"0", "0.0"} or any(word.endswith("overlay") for word in words)
+def _is_nothing(element: Any, words: Sequence[str]) -> bool:
+    """Of no height, the ground behind a drawing, or what pygal's own script would show."""
+    hidden = {"background", "text-overlay", "tooltip-overlay"} & set(words)
+    return bool(hidden) or element.get("height") in {"0", "0.0"}
 
 
-def _name(kept: ET.Element, bar: Any, series: str) -> None:
-    """What a pointer that rests on a bar is told: `12:01: succeeded 4`."""
-    told = {desc.get("class", ""): desc.text or "" for desc in bar if str(desc.tag).endswith("desc")}
-    label = f"{told['x_label']}: " if told.get("x_label") else ""
-    ET.SubElement(kept, "title").text = f"{label}{series} {told.get('value', '')}"
+def _told(mark: Any, series: str) -> str:
+    """What a pointer that rests on a bar or a dot is told: `12:01: succeeded 4`."""
+    about = {desc.get("class", ""): desc.text or "" for desc in mark if str(desc.tag).endswith("desc")}
+    label = f"{about['x_label']}: " if about.get("x_label") else ""
+    return f"{label}{_xml(series)} {about.get('value', '')}"
 
 
-def _rounded(value: str) -> str:
-    try:
-        return f"{float(value):.1f}".removesuffix(".0")
-    except ValueError:  # a path or a transformation
-        return " ".join(f"{float(part):.1f}" if _is_number(part) else part for part in value.split(" "))
+def _rounded(numbers: str) -> str:
+    """The numbers of an attribute, to a tenth: a drawing has no finer."""
+    return _DIGITS.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), numbers)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _xml(text: str) -> str:
+    """Without the characters that XML has no place for."""
+    return _NOT_XML.sub("\ufffd", text)

@@ -52,7 +52,7 @@ def ago(moment: Moment, now: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as `0.4 ms`, `12 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. None: `–`."""
+    """Seconds as `0.4 ms`, `12 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. A dash for None."""
     if seconds is None:
         return "–"
     if seconds < 0:
@@ -76,19 +76,19 @@ def duration_ms(milliseconds: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """`12 345`, in groups of three parted by a narrow space that does not break. None: `–`."""
+    """`12 345`, in groups of three parted by a narrow space that does not break. A dash for None."""
     return "–" if number is None else f"{number:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 as `99.93 %`. Cut, so that only what is whole says `100 %`. None: `–`."""
+    """A share of 1 as `99.93 %`. Cut, so that only what is whole says `100 %`. A dash for None."""
     if share is None:
         return "–"
     return "100 %" if share >= 1 else f"{int(share * 10_000) / 100:.2f} %"
 
 
 def size(octets: int | None) -> str:
-    """Bytes as `512 B`, `1.5 KiB`, `3.2 MiB`. None: `–`."""
+    """Bytes as `512 B`, `1.5 KiB`, `3.2 MiB`. A dash for None."""
     if octets is None:
         return "–"
     if octets < _KIB:

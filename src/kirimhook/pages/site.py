@@ -72,7 +72,7 @@ class Site:
         found = self._env.get_template(template)
         return "".join(found.blocks[region](found.new_context(self._values(request, values))))
 
-    async def show(  # noqa: PLR0913  # what a page is made of
+    async def show(  # what a page is made of
         self,
         request: Request,
         template: str,
@@ -100,7 +100,7 @@ class Site:
 
         return live.stream(tell, told(values))
 
-    def problem(  # noqa: PLR0913  # what an error page says
+    def problem(  # what an error page says
         self,
         request: Request,
         status: int,
