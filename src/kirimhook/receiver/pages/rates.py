@@ -105,14 +105,13 @@ class Rates:
                     there[name] += max(0, count - before.counts.get(name, 0))
         return [Minute(minute * 60.0, counted) for minute, counted in counts.items()]
 
-    def per_minute(self, seconds: float = 60.0) -> dict[str, float]:
-        """By series: the rate over about the last `seconds`, as so many a minute. 0 while there is no second sample."""
+    def recent(self, seconds: float = 60.0) -> dict[str, int]:
+        """By series: how many in about the last `seconds`. 0 while there is no second sample."""
         samples = self._recent(seconds)
         if len(samples) < 2:
-            return dict.fromkeys((*SERIES, REFUSED), 0.0)
-        before, after = samples[0], samples[-1]
-        minutes = (after.at - before.at) / 60
-        return {name: max(0, count - before.counts.get(name, 0)) / minutes for name, count in after.counts.items()}
+            return dict.fromkeys((*SERIES, REFUSED), 0)
+        before, after = samples[0].counts, samples[-1].counts
+        return {name: max(0, count - before.get(name, 0)) for name, count in after.items()}
 
     def known_secrets(self) -> list[SecretUse]:
         """All that were in force at any sample, dropped ones too, as last heard of."""
