@@ -61,6 +61,7 @@ class Filter:
     """Which events. Empty means all; `types` may end in `*`; the window is [after, before) on arrival, in ms.
 
     `above` and `below` hold the numbers strictly between them: with both, a look costs no more than that many events.
+    With `ordering_key` and no finished state, it costs no more than the unfinished events of that key.
     """
 
     states: frozenset[EventState] = field(default_factory=frozenset)
@@ -71,6 +72,7 @@ class Filter:
     received_before: int | None = None
     above: int | None = None
     below: int | None = None
+    ordering_key: str | None = None
 
 
 class Page(NamedTuple):

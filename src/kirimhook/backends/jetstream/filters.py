@@ -17,6 +17,7 @@ def means(where: Filter, stored: StoredEvent) -> bool:
         and (where.received_before is None or event.received_at < where.received_before)
         and (where.above is None or stored.number > where.above)
         and (where.below is None or stored.number < where.below)
+        and (where.ordering_key is None or event.ordering_key == where.ordering_key)
     )
 
 

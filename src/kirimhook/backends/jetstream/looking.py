@@ -18,7 +18,7 @@ from kirimhook.backends.jetstream.desk import Desk
 from kirimhook.backends.jetstream.desks import Desks
 from kirimhook.backends.jetstream.filters import means
 from kirimhook.backends.jetstream.link import Message
-from kirimhook.backends.jetstream.names import hash26
+from kirimhook.backends.jetstream.names import hash26, lane_of
 from kirimhook.backends.jetstream.partition.decide import Fresh
 from kirimhook.backends.jetstream.place import Place
 from kirimhook.backends.jetstream.standing import Found, Standing
@@ -134,7 +134,9 @@ class Looking:
             noted = min(desk.state.noted for desk in self._desks.all)
             async for window in self._down(max(first, noted + 1), top):
                 yield window
-            numbers = sorted(n for desk in self._desks.all for n in desk.state.entries if n <= noted)
+            lane = lane_of(where.ordering_key)
+            entries = (entry for desk in self._desks.all for entry in desk.state.entries.values())
+            numbers = sorted(one.number for one in entries if one.number <= noted and lane in (None, one.lane))
         else:
             async for window in self._down(first, top):
                 yield window

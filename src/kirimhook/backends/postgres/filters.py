@@ -7,7 +7,7 @@ from typing import Any
 
 from kirimhook.backends.postgres.link import Connection
 from kirimhook.backends.postgres.tables import SOURCES
-from kirimhook.backends.postgres.texts import marked, unmarked
+from kirimhook.backends.postgres.texts import lane_of, marked, unmarked
 from kirimhook.contract.events import dedupe_key
 from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import FINISHED, EventState
@@ -53,6 +53,10 @@ class Query:
             yield f"e.received_at >= {self.value(where.received_after)}"
         if where.received_before is not None:
             yield f"e.received_at < {self.value(where.received_before)}"
+        if where.ordering_key is not None:
+            yield f"e.ordering_key = {self.value(marked(where.ordering_key))}"
+            if where.states and not where.states & FINISHED:
+                yield f"q.lane = {self.value(lane_of(where.ordering_key))}"
         if where.numbers:
             yield f"{self.number} = ANY ({self.value(where.numbers)}::bigint[])"
         if where.above is not None:
@@ -99,7 +103,9 @@ async def _numbers_of(connection: Connection, schema: str, event_id: str) -> lis
 
 
 def _tables(schema: str, where: Filter) -> tuple[str, str]:
-    about = where.types or where.received_after is not None or where.received_before is not None
+    about = where.types or any(
+        one is not None for one in (where.received_after, where.received_before, where.ordering_key)
+    )
     events = f" JOIN {schema}.events e ON e.number = " if about else ""
     if where.states and where.states <= FINISHED:
         return f"{schema}.finished f{events and events + 'f.number'}", "f.number"

@@ -53,6 +53,7 @@ def filters(numbers: Sequence[int]) -> list[Filter]:
         Filter(states=frozenset({EventState.DONE}), event_id="same", numbers=tuple(numbers[:5])),
         Filter(states=frozenset({EventState.RUNNING}), types=("contact.*",), received_before=NOW + 60_000),
         *between(first, numbers[-2]),
+        *of_key(),
     ]
 
 
@@ -62,6 +63,12 @@ def between(low: int, high: int) -> list[Filter]:
     states = [frozenset[EventState](), frozenset({EventState.PARKED, EventState.UNHANDLED}), frozenset(STATES)]
     spanned = [Filter(states=some, above=above, below=below) for above, below in spans for some in states]
     return [*spanned, Filter(above=low, below=high, types=("contact.*",)), Filter(event_id="same", above=low)]
+
+
+def of_key() -> list[Filter]:
+    unfinished = frozenset({EventState.WAITING, EventState.RUNNING})
+    states = [frozenset[EventState](), unfinished, frozenset({EventState.WAITING}), frozenset({EventState.PARKED})]
+    return [Filter(states=some, ordering_key=key) for key in ("k", "z", "nobody") for some in states]
 
 
 def finished_filters(numbers: Sequence[int]) -> list[Filter]:
@@ -92,6 +99,7 @@ def meant(where: Filter, stored: StoredEvent) -> bool:
         and (where.received_before is None or event.received_at < where.received_before)
         and (where.above is None or stored.number > where.above)
         and (where.below is None or stored.number < where.below)
+        and (where.ordering_key is None or event.ordering_key == where.ordering_key)
     )
 
 
