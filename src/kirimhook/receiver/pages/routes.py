@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from kirimhook.receiver.pages import overview, pausing
+from kirimhook.receiver.pages import event, events, overview, pausing, put_back
 from kirimhook.receiver.pages.visit import Visit
 
 Page = Callable[[Visit], Awaitable[Response]]
@@ -34,5 +34,15 @@ ROUTES = (
     Route("GET", "", overview.show, live=True),
     Route("POST", "/pause", pausing.pause),
     Route("POST", "/resume", pausing.resume),
+    Route("GET", "/events", events.show, query=(*events.QUERY, "cursor"), many=("state",), live=True),
+    Route("GET", "/events/{number}", event.show, live=True),
+    Route("GET", "/events/{number}/body", event.body),
+    Route("POST", "/events/{number}/put-back", event.put_back),
+    Route("GET", "/put-back", put_back.recent, live=True),
+    Route("POST", "/put-back", put_back.start),
+    Route("GET", "/put-back/new", put_back.new, query=events.QUERY, many=("state",)),
+    Route("POST", "/put-back/selected", put_back.start_picked),
+    Route("GET", "/put-back/{id}", put_back.show, live=True),
+    Route("POST", "/put-back/{id}/stop", put_back.stop),
 )
 """A path without parameters goes before one with: "/put-back/new" is no run."""

@@ -1,8 +1,8 @@
 """Putting back many events: a run in the background, in bounded steps, that can be watched and stopped.
 
-A run goes upwards by number, once, up to the newest event of its beginning: so a key's events come in their order, and
-what fails again is not put back again. It lives in the memory of the process that shows the pages. Where that ends, what
-was put back stays so, and the same run begun anew goes on with the rest.
+A run goes upwards by number, once, up to the newest event of its beginning: so a key's events come in their order,
+and what fails again is not put back again. It lives in the memory of the process that shows the pages. Where that
+ends, what was put back stays so, and the same run begun anew goes on with the rest.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Runs:
     def get(self, id: str) -> Run | None:  # noqa: A002  # what it is
         return self._runs.get(id)
 
-    def start(  # noqa: PLR0913  # what a run is
+    def start(
         self,
         id: str,  # noqa: A002  # likewise
         chosen: Chosen | None,
@@ -161,8 +161,14 @@ class Runs:
             run.move(ended)
             run.ended_at = self._clock()
             run.trouble = None
-            found = {"put_back": run.put_back, "no_body": run.bodiless, "elsewhere": run.elsewhere}
-            self._observer.event("put_back_ended", run=run.id, state=run.state.value, **found)
+            self._observer.event(
+                "put_back_ended",
+                run=run.id,
+                state=run.state.value,
+                put_back=run.put_back,
+                no_body=run.bodiless,
+                elsewhere=run.elsewhere,
+            )
 
     async def _tried(self, run: Run) -> bool:
         """Go through with it, as far as the inbox lets us; True when it is through."""

@@ -54,8 +54,7 @@ def _running(stored: StoredEvent, now: int, details: bool) -> tuple[str, str]:  
     left = "" if stored.due_at is None else f" in {duration_ms(max(0, stored.due_at - now))}"
     return (
         f"Leased to a worker: attempt {stored.attempts + 1} is under way, or about to be.",
-        f"It ends with its handler; if the worker dies, it is due again when the lease runs out{left}, "
-        "unless it is renewed.",
+        f"It ends with its handler. If the worker dies, it is due again when its lease runs out{left}.",
     )
 
 
@@ -63,8 +62,7 @@ def _done(stored: StoredEvent, now: int, details: bool) -> tuple[str, str]:  # n
     after = f" with attempt {stored.attempts}" if details and stored.attempts else ""
     return (
         f"Handled{after}.",
-        "Nothing: its record stays for some time, so that a duplicate is known as one. "
-        "Put back, it would be handled a second time.",
+        "Nothing: its record stays, so that a duplicate is known. Put back, it would be handled a second time.",
     )
 
 
