@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from kirimhook.sender.dashboard import (
     account,
+    deliveries,
+    delivery,
     overview,
     subscription_forms,
     subscription_secrets,
