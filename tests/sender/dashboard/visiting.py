@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
+import pytest
 
 from kirimhook.observe import Meter, Observer
 from kirimhook.sender.dashboard import Dashboard, create_dashboard
@@ -102,6 +103,7 @@ class Visitor:
     """
 
     def __init__(self, dashboard: Dashboard, origin: str = ORIGIN, address: str = "192.0.2.7") -> None:
+        self.dashboard = dashboard
         transport = httpx.ASGITransport(dashboard, client=(address, 40_000))
         self.client = httpx.AsyncClient(transport=transport, base_url=origin, follow_redirects=False)
         self.csrf = ""
@@ -174,6 +176,12 @@ async def visiting(databases: Databases, **settings: Any) -> AsyncIterator[House
             yield house
         finally:
             dashboard.close()
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """The fields of all log events of this name, in order."""
+    found: list[dict[str, Any]] = [getattr(record, "kirimhook", {}) for record in caplog.records]
+    return [event for event in found if event.get("event") == name]
 
 
 def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:

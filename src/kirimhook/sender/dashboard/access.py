@@ -29,6 +29,8 @@ TRIES = 20
 TRIES_OF_ALL = 200
 MAX_NEXT = 2048
 _CSRF = "csrf"
+_ODD = (" ", "\\", '"', "<", ">", "..", "%2e")
+"""What no address of ours holds; some of it would lead a browser elsewhere."""
 
 
 class Wait(NamedTuple):
@@ -108,7 +110,7 @@ def next_page(wanted: str | None) -> str:
     """Where to go after signing in: `wanted` if it is a page of the dashboard, else the first page."""
     text = wanted or ""
     inside = text == PREFIX or text.startswith((PREFIX + "/", PREFIX + "?"))
-    plain = text.isascii() and text.isprintable() and not any(sign in text for sign in ' \\"<>')
+    plain = text.isascii() and text.isprintable() and not any(sign in text.lower() for sign in _ODD)
     if not inside or not plain or len(text) > MAX_NEXT or text.startswith((SIGN_IN, SIGN_OUT)):
         return PREFIX
     return text
