@@ -87,7 +87,9 @@ class Pages:
             for route in ROUTES
         ]
         handlers = {404: self._not_there, 405: self._not_so}
-        return Starlette(routes=[self._site.static(), *open_to_all, *pages], exception_handlers=handlers)
+        app = Starlette(routes=[self._site.static(), *open_to_all, *pages], exception_handlers=handlers)
+        app.router.redirect_slashes = False  # to a place that the Host header names
+        return app
 
     def _page(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kirimhook.observe import OTHER_TYPES
 from kirimhook.pages.charts import bars
+from kirimhook.receiver.admin.report import InboxReport
 from kirimhook.receiver.admin.view import ReceiverView
 from kirimhook.receiver.inbox import Filter, InboxUnavailable
 from kirimhook.receiver.model import EventState
@@ -44,9 +45,10 @@ class OfType(NamedTuple):
     ended: Mapping[str, int]
 
 
-class Running(NamedTuple):
-    """What is leased now, newest first. `problem`: why it is not known."""
+class Looked(NamedTuple):
+    """What the inbox says now, and what is leased of it, newest first. `problem`: why it is not known."""
 
+    inbox: InboxReport | None = None
     events: Sequence[StoredEvent] = ()
     more: bool = False
     problem: str | None = None
@@ -61,8 +63,8 @@ class Known(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     async def load() -> dict[str, object]:
-        fleet, running = await asyncio.gather(visit.fleet(), _running(visit))
-        inbox, rates = fleet.inbox, visit.parts.rates
+        fleet, looked = await asyncio.gather(visit.fleet(), _looked(visit))
+        inbox, rates = looked.inbox or fleet.inbox, visit.parts.rates
         return {
             "fleet": fleet,
             "inbox": inbox,
@@ -75,7 +77,7 @@ async def show(visit: Visit) -> Response:
             "types": by_type(fleet),
             "outcomes": OUTCOMES,
             "processes": [(report, _gauges(report)) for report in fleet.processes],
-            "running": running,
+            "running": looked,
             "secrets": secrets(fleet, rates),
             "receives": any(report.receives for report in fleet.processes),
         }
@@ -83,16 +85,20 @@ async def show(visit: Visit) -> Response:
     return await visit.show("overview.html", load, regions=REGIONS)
 
 
-async def _running(visit: Visit) -> Running:
+async def _looked(visit: Visit) -> Looked:
+    """At the inbox itself: what processes report of it may be half a second old, and a pause is seen at once."""
     try:
         async with asyncio.timeout(PATIENCE):
             inbox = await visit.inbox()
+            stats = await inbox.stats()
             page = await inbox.list(Filter(states=frozenset((EventState.RUNNING,))), limit=MOST_RUNNING)
     except TimeoutError:
-        return Running(problem=f"the inbox did not answer within {PATIENCE:g} s")
+        return Looked(problem=f"the inbox did not answer within {PATIENCE:g} s")
     except InboxUnavailable as error:
-        return Running(problem=str(error))
-    return Running(page.events, page.next_cursor is not None)
+        return Looked(problem=str(error))
+    states = {state.value: count for state, count in stats.counts.items()}
+    report = InboxReport(states, stats.paused, stats.oldest_waiting, stats.bytes)
+    return Looked(report, page.events, page.next_cursor is not None)
 
 
 def by_type(fleet: Fleet) -> list[OfType]:

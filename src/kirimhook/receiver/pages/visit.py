@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kirimhook.pages.answers import see_other
+from kirimhook.pages.live import Over
 from kirimhook.receiver.pages.access import client_of
 from kirimhook.receiver.pages.place import PREFIX
 
@@ -114,7 +115,7 @@ class Visit:
 
         async def load_again() -> dict[str, object]:
             if not self._may_go_on():
-                raise Problem(401, "Signed out", "Sign in to go on.")
+                raise Over
             return await load()
 
         live = self.live if regions else None
