@@ -1,4 +1,7 @@
-"""One browser for all tests of pages; each test has windows of its own, and none may have seen a fault at its end."""
+"""Each test of pages has a browser and windows of its own, and none may have seen a fault at its end.
+
+Playwright runs an event loop in the test's thread from the first window on: what needs one of its own comes before.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,23 @@ PATIENCE = 15_000
 Look = Callable[..., Window]
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield chrome
-        chrome.close()
-
-
 @pytest.fixture
-def look(browser: Browser) -> Iterator[Look]:
+def look() -> Iterator[Look]:
     """`look(origin, javascript=True)` opens a window onto a server, with cookies of its own."""
     windows: list[Window] = []
+    browsers: list[Browser] = []
     with ExitStack() as stack:
 
+        def browser() -> Browser:
+            if not browsers:
+                playwright = stack.enter_context(sync_playwright())
+                arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+                browsers.append(playwright.chromium.launch(executable_path=find(), args=arguments))
+                stack.callback(browsers[0].close)
+            return browsers[0]
+
         def opened(origin: str, *, javascript: bool = True) -> Window:
-            context = browser.new_context(
+            context = browser().new_context(
                 viewport={"width": 1440, "height": 900},
                 java_script_enabled=javascript,
                 ignore_https_errors=True,
