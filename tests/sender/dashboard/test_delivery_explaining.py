@@ -164,7 +164,7 @@ def test_every_reason_has_words_of_its_own(reason: DeadReason) -> None:
             Place(START, False, True),
             5,
             "There was no attempt yet.",
-            "Attempt 1 of 8 is due since <10:00:00>: it waits for its turn behind live traffic.",
+            "Attempt 1 of 8 was due <10:00:00>: it waits for its turn behind live traffic.",
         ),
         (
             {"status": DeliveryStatus.SUCCEEDED, "attempt_count": 2, "response_status": 204},

@@ -63,11 +63,11 @@ def following(looked: Looked, schedule: Sequence[float], now: datetime) -> Sente
     if looked.place.is_taken:
         if due_at > now:
             return (f"{attempt} is under way, or about to begin.",)
-        return (f"{attempt} is due again since ", due_at, ": what had begun it was broken off.")
+        return (f"{attempt} is due again, ", due_at, ": the one that had begun was broken off.")
     if due_at > now:
         return (f"{attempt} comes ", due_at, f": {_because(looked.delivery, looked.place, schedule)}.")
     behind = " behind live traffic" if looked.place.is_behind else ""
-    return (f"{attempt} is due since ", due_at, f": it waits for its turn{behind}.")
+    return (f"{attempt} was due ", due_at, f": it waits for its turn{behind}.")
 
 
 def _after_the_end(looked: Looked) -> str:
