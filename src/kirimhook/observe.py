@@ -104,9 +104,7 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "purge_failed": LogEvent(WARNING, ("reason",), "What is past its retention could not be removed this time."),
     "purged": LogEvent(DEBUG, ("payloads", "records"), "What is past its retention was removed."),
     "admin_signed_in": LogEvent(INFO, ("client",), "Somebody signed in to the pages of the admin port."),
-    "admin_sign_in_failed": LogEvent(
-        WARNING, ("client", "reason"), "Somebody tried to sign in to the pages of the admin port, and could not."
-    ),
+    "admin_sign_in_failed": LogEvent(WARNING, ("client", "reason"), "Somebody could not sign in to these pages."),
     "inbox_paused": LogEvent(WARNING, ("client",), "An operator paused all handling, by the pages."),
     "inbox_resumed": LogEvent(INFO, ("client",), "An operator let handling go on, by the pages."),
     "event_put_back": LogEvent(INFO, ("client", "number"), "An operator put back one event, by the pages."),
@@ -120,17 +118,8 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "serve_started": LogEvent(
         INFO,
         (
-            "url",
-            "host",
-            "port",
-            "path",
-            "tls",
-            "admin_url",
-            "admin_port",
-            "pages_url",
-            "worker",
-            "processes",
-            "hint",
+            *("url", "host", "port", "path", "tls", "admin_url", "admin_port", "pages_url"),
+            *("worker", "processes", "hint"),
         ),
         "All processes serve, on these ports.",
     ),
@@ -212,8 +201,8 @@ LOG_EVENTS: dict[str, LogEvent] = {
 
 
 class Metric(NamedTuple):
-    """`kind`: counter, gauge or histogram. `label` names its one label or is ""; a counter may have two, with a blank
-    between, and so have the counts' names (only the first may hold blanks). `writer`: its thread."""
+    """`kind`: counter, gauge or histogram. `label`: its name, "" for none, or two with a blank between, as in the counts'
+    own names (of which the first may hold blanks). `writer`: its thread."""
 
     kind: str
     label: str
@@ -227,9 +216,7 @@ METRICS: dict[str, Metric] = {
         "histogram", "", "ack loop", "From a complete request to its 200, the commit included."
     ),
     "kirimhook_received_bytes_total": Metric("counter", "", "ack loop", "Bytes of bodies that were stored."),
-    "kirimhook_received_types_total": Metric(
-        "counter", "type", "ack loop", "Events that were stored, by type: the first 100, all others as `other`."
-    ),
+    "kirimhook_received_types_total": Metric("counter", "type", "ack loop", "Stored by type; after 100: other."),
     "kirimhook_buffered_bytes": Metric("gauge", "", "ack loop", "Bytes of the bodies being read now."),
     "kirimhook_waiting_commits": Metric("gauge", "", "ack loop", "Events handed to storage, not yet committed."),
     "kirimhook_connections": Metric("gauge", "", "ack loop", "Open connections."),
