@@ -71,6 +71,7 @@ async def look(
     limit: int = 50,
     *,
     clock: Callable[[], float] = time.monotonic,
+    stride: Stride | None = None,
 ) -> Found:
     """Up to `limit` events, the newest below number `below`. Raises `InboxUnavailable`.
 
@@ -79,7 +80,7 @@ async def look(
     first, last = await span(inbox)
     top = last + 1 if below is None else min(below, last + 1)
     found: list[StoredEvent] = []
-    stride, end = Stride(), clock() + PATIENCE
+    stride, end = stride or Stride(), clock() + PATIENCE
     while top > first:
         began, bottom = clock(), max(first, top - stride.width)
         page = await inbox.list(replace(where, above=bottom - 1, below=top), limit - len(found))
@@ -93,11 +94,13 @@ async def look(
     return Found(found, top if top > first else None)
 
 
-async def count(inbox: Inbox, where: Filter, *, clock: Callable[[], float] = time.monotonic) -> Counted:
+async def count(
+    inbox: Inbox, where: Filter, *, clock: Callable[[], float] = time.monotonic, stride: Stride | None = None
+) -> Counted:
     """How many there are, or at least how many. Raises `InboxUnavailable`."""
     first, last = await span(inbox)
     top, number = last + 1, 0
-    stride, end = Stride(), clock() + PATIENCE
+    stride, end = stride or Stride(), clock() + PATIENCE
     while top > first:
         began, bottom = clock(), max(first, top - stride.width)
         number += await inbox.count(replace(where, above=bottom - 1, below=top))
