@@ -62,7 +62,9 @@ def content(connection: Connection, organisation_id: str, delivery_id: str, most
     mine = (deliveries.c.id == delivery_id, deliveries.c.organisation_id == organisation_id)
     query = select(*columns).join(deliveries, deliveries.c.event == events.c.id).where(*mine)
     row = connection.execute(query).one_or_none()
-    return None if row is None else Content(*row)
+    if row is None:
+        return None
+    return Content(*row[:-1], bytes(row[-1] or b""))  # type: ignore[call-arg]  # SQLite's part of nothing is NULL
 
 
 def siblings(connection: Connection, organisation_id: str, delivery_id: str, limit: int) -> list[Row[Any]] | None:
