@@ -201,8 +201,8 @@ LOG_EVENTS: dict[str, LogEvent] = {
 
 
 class Metric(NamedTuple):
-    """`kind`: counter, gauge or histogram. `label`: its name, "" for none, or two with a blank between, as in the counts'
-    own names (of which the first may hold blanks). `writer`: its thread."""
+    """`kind`: counter, gauge or histogram. `label`: its name, "" for none, or two with a blank between, as in the
+    counts' own names (of which the first may hold blanks). `writer`: its thread."""
 
     kind: str
     label: str
