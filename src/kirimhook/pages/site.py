@@ -51,11 +51,16 @@ class Site:
         name: str,
         nav: Sequence[NavItem],
         clock: Callable[[], float] = time.time,
+        account: str | None = None,
     ) -> None:
-        """`package`'s folder `templates` is looked into first. `prefix` begins with a slash and ends without one."""
+        """`package`'s folder `templates` is looked into first. `prefix` begins with a slash and ends without one.
+
+        `account`: the path of a page about who is signed in, where there is one.
+        """
         self.prefix = prefix
         self.name = name
         self.nav = tuple(nav)
+        self.account = account
         self._clock = clock
         self._env = _environment(package, clock)
         self._files = _static_files()
@@ -131,8 +136,12 @@ class Site:
 
     def current(self, path: str) -> str:
         """The path of the navigation's link that a page is under: the longest one. "" where it is under none."""
-        under = [item.path for item in self.nav if path == item.path or path.startswith(f"{item.path}/")]
+        under = [item.path for item in self.nav if path == item.path or self._is_under(path, item)]
         return max(under, key=len, default="")
+
+    def _is_under(self, path: str, item: NavItem) -> bool:
+        """Nothing is under the first page: else everything would be."""
+        return item.path != self.prefix and path.startswith(f"{item.path}/")
 
     def _values(self, request: Request | None, values: Mapping[str, object]) -> dict[str, Any]:
         state = getattr(request, "state", None)

@@ -18,7 +18,7 @@ from kirimhook.pages.site import Site
 from kirimhook.sender.dashboard.access import Door
 from kirimhook.sender.dashboard.errors import Faults
 from kirimhook.sender.dashboard.inside import Inside
-from kirimhook.sender.dashboard.place import NAME, NAV, PREFIX, SIGN_IN
+from kirimhook.sender.dashboard.place import ACCOUNT, NAME, NAV, PREFIX, SIGN_IN
 from kirimhook.sender.dashboard.routes import ROUTES, Route
 from kirimhook.sender.dashboard.signing import Signing
 
@@ -42,7 +42,7 @@ class Dashboard:
         *,
         secure: bool,
     ) -> None:
-        self.site = Site(__package__, prefix=PREFIX, name=NAME, nav=NAV, clock=clock)
+        self.site = Site(__package__, prefix=PREFIX, name=NAME, nav=NAV, clock=clock, account=ACCOUNT)
         self._faults = Faults(self.site, observer)
         self.live = Live(failed=self._faults.of_stream)
         self._answered = meter.counter("kirimhook_sender_pages_total")

@@ -7,6 +7,7 @@ from kirimhook.pages.site import NavItem
 PREFIX = "/dashboard"
 SIGN_IN = PREFIX + "/sign-in"
 SIGN_OUT = PREFIX + "/sign-out"
+ACCOUNT = PREFIX + "/account"
 NAME = "kirimhook"
 NAV = (
     NavItem("Overview", PREFIX, "overview"),
