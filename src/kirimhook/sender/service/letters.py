@@ -32,6 +32,7 @@ from kirimhook.sender.store.replays import Candidate
 
 __all__ = [
     "BULK",
+    "alive",
     "before_enabling",
     "bulk_replay",
     "delete_subscription",
@@ -128,7 +129,7 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
 
     def operation(connection: Connection) -> BulkReplay:
         locks.share(connection, [scope.organisation_id])
-        _alive(connection, scope, request.subscription_id)
+        alive(connection, scope, request.subscription_id)
         rows = replays.locked(connection, scope.organisation_id, named) if named else []
         gone = erasing.erased(connection, [row.event for row in rows]) if rows else set()
         rows = [row for row in rows if _is_wanted(row, request) and row.event not in gone]
@@ -167,7 +168,7 @@ def _is_wanted(row: Row[Any], request: BulkReplayRequest) -> bool:
 def _replayed(connection: Connection, scope: Scope, rows: list[Row[Any]]) -> tuple[list[str], int]:
     """Replays of deliveries of one subscription: their ids, and how many are open."""
     context, now = scope.context, scope.context.now()
-    subscription = _alive(connection, scope, rows[0].subscription_id)
+    subscription = alive(connection, scope, rows[0].subscription_id)
     schedule = context.settings.schedule
     batch = Batch(scope.organisation_id, DeliveryKind.REPLAY, len(schedule), now, now, context.notify)
     fresh = context.new_ids(ids.DELIVERY, now, len(rows))
@@ -221,7 +222,8 @@ def _subscription(connection: Connection, scope: Scope, subscription_id: str) ->
     return found
 
 
-def _alive(connection: Connection, scope: Scope, subscription_id: str) -> Row[Any]:
+def alive(connection: Connection, scope: Scope, subscription_id: str) -> Row[Any]:
+    """The row of a subscription of theirs. Raises ApiError `resource_not_found`, `subscription_deleted`."""
     found = _subscription(connection, scope, subscription_id)
     if found.deleted_at is not None:
         raise ApiError("subscription_deleted", "its subscription was deleted: there is nobody to send it to")

@@ -16,6 +16,7 @@ from kirimhook.sender.service.context import CheckUrl, Context, any_url, nobody
 from kirimhook.sender.service.erasing import Erasure, untold
 from kirimhook.sender.service.keeping import Keeper, Kept
 from kirimhook.sender.service.keys import Keys
+from kirimhook.sender.service.replaying import Replaying
 from kirimhook.sender.service.scope import Scope
 from kirimhook.sender.service.sessions import Sessions, SignedIn
 from kirimhook.sender.service.tenant import Tenant
@@ -54,6 +55,7 @@ class Sender:
         self._keys = Keys(self.context)
         self._sessions = Sessions(self.context)
         self._keeper = Keeper(self.context)
+        self.replaying = Replaying(self.context)
 
     def tenant(self, organisation_id: str, once: Once | None = None) -> Tenant:
         """What one organisation sees and does; `once` makes the one write that follows idempotent."""

@@ -158,3 +158,15 @@ def plan_by_index(connection: Connection) -> None:
     """For this transaction. A plan made while a table was empty is kept, and reads it whole when it is full."""
     if not is_sqlite(connection):
         connection.exec_driver_sql(_PLAIN_PLANS)
+
+
+_FEWEST_ROWS = """SELECT set_config('cpu_tuple_cost', '10', true),
+    set_config('enable_bitmapscan', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"""
+
+
+def plan_for_few_rows(connection: Connection) -> None:
+    """As `plan_by_index`, and for what is ordered by id by the index that finds it. PostgreSQL takes what matches to be
+    spread evenly, and would else walk the primary key through all that is older than the first one."""
+    plan_by_index(connection)
+    if not is_sqlite(connection):
+        connection.exec_driver_sql(_FEWEST_ROWS)

@@ -24,6 +24,7 @@ from kirimhook.telling.tellers import teller_of
 if TYPE_CHECKING:
     import socket
 
+    from kirimhook.sender.service.replaying import Replaying
     from kirimhook.serving.sending.options import SenderOptions
     from kirimhook.serving.sending.public import Public
     from kirimhook.serving.sending.report import SenderReport
@@ -44,6 +45,7 @@ class SenderService:
         self._listener: Listener | None = None
         self._public: Public | None = None
         self._notifying: asyncio.Task[None] | None = None
+        self._replaying: Replaying | None = None
         self._reporter = Reporter(
             self._database, self._meter, serves=options.listen is not None, delivers=options.engine
         )
@@ -61,7 +63,7 @@ class SenderService:
         await open_up_to_date(self._database, options.database, self.observer)
         if options.engine:
             self._delivering = Delivering(options, self._database, self._sealer, self._meter, self.observer)
-        sender = self._sender()
+        self._replaying = (sender := self._sender()).replaying
         try:
             await sender.check_master_key()
         except MasterKeyError as error:
@@ -83,6 +85,8 @@ class SenderService:
         if self._notifying is not None:
             self._notifying.cancel()
             await asyncio.wait({self._notifying})
+        if self._replaying is not None:
+            await self._replaying.stop()
         if self._resolver is not None:
             await self._resolver.close()
         await self._database.close()
@@ -101,6 +105,9 @@ class SenderService:
 
     async def report(self) -> SenderReport:
         return await self._reporter.report()
+
+    async def counts(self) -> SenderReport:
+        return await self.report()  # nobody asks a sender for less
 
     async def _stop_listening(self) -> None:
         if self._public is not None:  # live pages would keep the server waiting until its bound
