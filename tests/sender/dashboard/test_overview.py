@@ -81,6 +81,11 @@ def test_the_command_it_shows_publishes(databases: Databases) -> None:
             [body] = re.findall(r"-d '(\{.*\})'", page.text)
             event = json.loads(body)
             assert (event["type"], sorted(event)) == ("order.paid", ["data", "type"])
+            visitor = house.visitor(origin="https://dashboard.test")
+            behind_tls = {"x-forwarded-proto": "https"}
+            visitor.client.headers.update(behind_tls)
+            assert (await visitor.sign_in(await house.key("acme"))).status == 303
+            assert "curl -X POST https://dashboard.test/v1/events" in (await visitor.get()).text
 
     asyncio.run(main())
 

@@ -93,16 +93,16 @@ class Door:
         self._set(request, response, self._cookie(request), "", 0)
 
     def _cookie(self, request: Request) -> str:
-        return SECURE_COOKIE if self._is_secure(request) else COOKIE
+        return SECURE_COOKIE if self.is_secure(request) else COOKIE
 
-    def _is_secure(self, request: Request) -> bool:
+    def is_secure(self, request: Request) -> bool:
         """Whether the browser talks TLS, to us or to a proxy. Who forges the header hurts only himself."""
         return self._secure or request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
 
     def _set(  # what a cookie is made of
         self, request: Request, response: Response, name: str, value: str, seconds: int, path: str = "/"
     ) -> None:
-        secure = self._is_secure(request)
+        secure = self.is_secure(request)
         response.set_cookie(name, value, max_age=seconds, path=path, secure=secure, httponly=True, samesite="strict")
 
 

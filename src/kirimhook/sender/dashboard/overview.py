@@ -96,9 +96,9 @@ def _kind(overview: Overview) -> str:
 def _example(visit: Visit) -> str:
     """Publishes an event, at the address that this page was asked for."""
     event = json.dumps({"type": next(iter(visit.settings.catalogue), "contact.created"), "data": {"id": "1"}})
-    url = visit.request.url
+    scheme = "https" if visit.door.is_secure(visit.request) else "http"
     return (
-        f"curl -X POST {url.scheme}://{url.netloc}/v1/events \\\n"
+        f"curl -X POST {scheme}://{visit.request.url.netloc}/v1/events \\\n"
         '  -H "Authorization: Bearer $KIRIM_KEY" \\\n'
         '  -H "Content-Type: application/json" \\\n'
         f"  -d '{event}'"
