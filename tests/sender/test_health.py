@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from kirimhook.contract.resources import SubscriptionStatus
+from kirimhook.sender.latencies import quantile
 from kirimhook.sender.schema import queue
 from kirimhook.sender.service import Changes
 from kirimhook.sender.service.health import Health
@@ -112,7 +114,7 @@ def test_it_says_what_came_of_the_last_hour(databases: Databases) -> None:
             mine, quiet = await stage.subscribe(), await stage.subscribe()
             this = int(START) // 60
             sums = [
-                minutes.Sum(stage.organisation, minute, mine, writer, 3, 2, 1, minutes.packed({}))
+                minutes.Sum(stage.organisation, minute, mine, writer, 3, 2, 1, minutes.packed({5: 3}))
                 for minute in (this - 60, this - 59, this)
                 for writer in ("one", "two")
             ]
@@ -121,6 +123,9 @@ def test_it_says_what_came_of_the_last_hour(databases: Databases) -> None:
             assert found[mine].traffic == Traffic(12, 8, 4)  # of two writers; an hour ago is too long ago
             assert found[mine].traffic.success_rate == 0.5
             assert found[quiet].traffic == QUIET
+            timed = (await stage.tenant.health([mine, quiet], with_times=True))[mine].traffic
+            assert timed[:3] == (12, 8, 4)
+            assert timed.p50_ms == timed.p99_ms == quantile(Counter({5: 1}), 0.5)
 
     asyncio.run(main())
 

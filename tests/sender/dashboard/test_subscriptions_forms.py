@@ -211,10 +211,11 @@ def test_a_type_that_the_catalogue_no_longer_has_stays_until_types_are_changed(d
             page = await house.me.get(here)
             assert "order.created, which the catalogue no longer has" in page.text
             form = page.form(f"/dashboard{here}")
-            for changes, events in [
+            changed: list[tuple[dict[str, str | list[str]], tuple[str, ...]]] = [
                 ({"description": "x"}, ("contact.created", "order.created")),
                 ({"events": list(TYPES)}, TYPES),
-            ]:
+            ]
+            for changes, events in changed:
                 assert (await house.me.post(here, {**form, **changes})).status == 303
                 assert (await house.stage.tenant.subscription(made.id)).events == events
 

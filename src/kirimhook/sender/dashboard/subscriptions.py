@@ -74,7 +74,7 @@ async def show(visit: Visit) -> Response:
 async def known(visit: Visit, subscription_id: str) -> dict[str, Any]:
     """What the templates of one subscription have in common. Raises ApiError `resource_not_found`."""
     subscription = await visit.tenant.subscription(subscription_id)
-    fares = await visit.tenant.health([subscription_id])
+    fares = await visit.tenant.health([subscription_id], with_times=True)
     return {
         "one": subscription,
         "here": path(subscription_id),

@@ -36,13 +36,17 @@ class Health(NamedTuple):
     """What came of its attempts in the last `WINDOW` minutes."""
 
 
-async def of(scope: Scope, subscription_ids: Sequence[str]) -> dict[str, Health]:
-    """By id; without those that the organisation does not have, or has deleted. Each costs a bounded count."""
+async def of(scope: Scope, subscription_ids: Sequence[str], *, with_times: bool = False) -> dict[str, Health]:
+    """By id; without those that the organisation does not have, or has deleted. Each costs a bounded count.
+
+    `with_times`: and how long its deliveries took, which costs more than the rest together.
+    """
     wanted = [one for one in subscription_ids if ids.is_id(ids.SUBSCRIPTION, one)]
     now = scope.context.now()
 
     def operation(connection: Connection) -> dict[str, Health]:
-        sums = minutes.of_subscriptions(connection, scope.organisation_id, last_minutes(now, WINDOW), wanted)
+        read = minutes.of_subscriptions if with_times else minutes.counts_of
+        sums = read(connection, scope.organisation_id, last_minutes(now, WINDOW), wanted)
         rows = store.of(connection, scope.organisation_id, wanted)
         return {row.subscription_id: _health(row, sums.get(row.subscription_id), now) for row in rows}
 

@@ -33,6 +33,13 @@ _SUMS = Text(
     AND subscription_id IN (SELECT value FROM json_each(?3))""",
     f"{_READ} WHERE organisation_id = $1 AND minute = ANY($2::bigint[]) AND subscription_id = ANY($3::text[])",
 )
+_COUNTED = "SELECT subscription_id, sum(succeeded), sum(failed), sum(dead) FROM minutes"
+_COUNTS_OF = Text(
+    f"""{_COUNTED} WHERE organisation_id = ?1 AND minute IN (SELECT value FROM json_each(?2))
+    AND subscription_id IN (SELECT value FROM json_each(?3)) GROUP BY subscription_id""",
+    f"""{_COUNTED} WHERE organisation_id = $1 AND minute = ANY($2::bigint[]) AND subscription_id = ANY($3::text[])
+    GROUP BY subscription_id""",
+)
 _WALK = """SELECT subscription_id, minute, succeeded + failed + dead AS attempts FROM minutes
     WHERE organisation_id = $1 AND minute >= $2 AND minute < $3 ORDER BY minute DESC LIMIT $4"""
 _BUSIEST = f"""WITH walked AS ({_WALK})
@@ -119,6 +126,17 @@ def of_subscriptions(
     for _, who, succeeded, failed, dead, latencies in _rows(connection, organisation_id, minutes, subscription_ids):
         sums[who].add(succeeded, failed, dead, unpacked(latencies))
     return dict(sums)
+
+
+def counts_of(
+    connection: Connection, organisation_id: str, minutes: range, subscription_ids: Collection[str]
+) -> dict[str, Sums]:
+    """The same without latencies, which are most of the work: the database adds up."""
+    if not subscription_ids:
+        return {}
+    plan_by_index(connection)
+    rows = fetch(connection, _COUNTS_OF, organisation_id, list(minutes), list(subscription_ids))
+    return {who: Sums(int(succeeded), int(failed), int(dead)) for who, succeeded, failed, dead in rows}
 
 
 def busiest(connection: Connection, organisation_id: str, minutes: range, most: int) -> Busiest:
