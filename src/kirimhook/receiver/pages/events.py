@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from kirimhook.receiver.model import TRANSITIONS, EventState, Move, StoredEvent
-from kirimhook.receiver.pages.chosen import Chosen, NotUnderstood, chosen
+from kirimhook.receiver.pages.chosen import FIELDS, Chosen, NotUnderstood, chosen
 from kirimhook.receiver.pages.search import Found, look
 from kirimhook.receiver.pages.standing import last_line
 from kirimhook.receiver.pages.visit import Problem
@@ -63,7 +63,8 @@ def _values(which: Chosen, found: Found, below: int | None) -> dict[str, object]
         "meant": which.meant,
         "states": list(EventState),
         "written": which._asdict(),
-        "errors": {},
+        "errors": dict.fromkeys(FIELDS, ""),
+        "is_understood": True,
         "rows": [row(stored) for stored in found.events],
         "first_url": None if below is None else f"events{which.query()}",
         "next_url": None if found.next is None else f"events{which.query(cursor=found.next)}",
@@ -75,7 +76,8 @@ async def _not_understood(visit: Visit, written: list[tuple[str, str]], error: N
     """The same page, with what was typed, and what is wrong with it."""
     typed = dict(written)
     values = _values(Chosen(), Found([], None), None)
-    values |= {"written": {name: typed.get(name, "") for name in QUERY}, "errors": {error.field: str(error)}}
+    values |= {"written": {name: typed.get(name, "") for name in QUERY}, "is_understood": False}
+    values |= {"errors": {**dict.fromkeys(FIELDS, ""), error.field: str(error)}}
     return await visit.page("events.html", status=400, **values, run="")
 
 

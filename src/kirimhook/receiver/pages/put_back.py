@@ -33,7 +33,7 @@ async def new(visit: Visit) -> Response:
     return await visit.page(
         "put_back_new.html",
         chosen=which,
-        words=words(which),
+        words=words(which, "event" if found == (1, True) else "events"),
         fields=which.pairs(),
         found=found,
         again=EventState.DONE in which.meant,
@@ -91,9 +91,9 @@ async def recent(visit: Visit) -> Response:
     return await visit.show("put_back_runs.html", load, regions=("runs",))
 
 
-def words(which: Chosen) -> str:
+def words(which: Chosen, events: str = "events") -> str:
     """What is meant, as one would say it: `parked or unhandled events of the type message.*`."""
-    parts = [f"{' or '.join(sorted(state.value for state in which.meant))} events"]
+    parts = [f"{' or '.join(sorted(state.value for state in which.meant))} {events}"]
     if which.type:
         parts.append(f"of the type {' or '.join(which.type.replace(',', ' ').split())}")
     if which.event_id:
