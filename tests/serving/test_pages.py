@@ -31,7 +31,7 @@ from tests.serving.processes import SECRET, SOON, Serving, get, post, serve
 __all__ = ["places"]
 
 TOKEN = "correct-horse-battery-staple"
-LIVE_STREAM_ENDS = 5.0
+LIVE_STREAM_ENDS = 10.0
 """Seconds; without being told to end it would last 20."""
 HEAVY = ("jinja2", "pygal", "starlette")
 
@@ -175,9 +175,7 @@ def test_without_the_extra_the_port_says_what_to_install_and_answers_the_rest() 
         return fleet(report())
 
     async def main() -> list[tuple[int, bytes]]:
-        pages = AdminPages(
-            Options("sqlite:///:memory:"), Address("127.0.0.1", 9090), PagesOptions(), give, None, installed=False
-        )
+        pages = AdminPages(Options("sqlite:///:memory:"), Address("127.0.0.1", 9090), give, give, None, installed=False)
         app = AdminApp(give, "1", pages)
         pages.start()
         transport = httpx.ASGITransport(app)

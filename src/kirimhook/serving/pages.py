@@ -11,6 +11,7 @@ from kirimhook.backends import open_inbox, scrubbed
 from kirimhook.observe import Observer
 from kirimhook.receiver.pages.handle import Borrowed, Lazy
 from kirimhook.receiver.pages.rates import Rates
+from kirimhook.serving.options import PagesOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from kirimhook.receiver.admin.report import Fleet
     from kirimhook.receiver.inbox import Inbox
     from kirimhook.receiver.pages.app import Pages
-    from kirimhook.serving.options import Address, Options, PagesOptions
+    from kirimhook.serving.options import Address, Options
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -44,18 +45,21 @@ class AdminPages:
         self,
         options: Options,
         address: Address,
-        asked: PagesOptions,
         fleet: Callable[[], Awaitable[Fleet]],
+        counts: Callable[[], Awaitable[Fleet]],
         inbox: Inbox | None,
         *,
         installed: bool | None = None,
     ) -> None:
-        """`inbox` belongs to the process that serves; None: the pages open one themselves. `fleet` never raises."""
+        """`inbox` belongs to the process that serves; None: the pages open one themselves.
+
+        `fleet` gives what all processes say, `counts` what they counted, without asking the inbox. Neither raises.
+        """
         self._address = address
-        self._asked = asked
+        self._asked = options.pages or PagesOptions()
         self._fleet = fleet
         self._handle = Borrowed(inbox) if inbox is not None else _own(options)
-        self._rates = Rates(fleet)
+        self._rates = Rates(counts)
         self._is_installed = is_installed() if installed is None else installed
         self._observer = Observer()
         self._making: asyncio.Task[None] | None = None

@@ -17,7 +17,7 @@ from kirimhook.serving.signals import Signals, obey_parent
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from kirimhook.admin.report import AnyFleet
+    from kirimhook.admin.report import AnyFleet, ProcessReport
     from kirimhook.serving.control import Inherited
     from kirimhook.serving.plan import Plan, Service
 
@@ -50,12 +50,14 @@ async def _alone(plan: Plan, make: Callable[[], Service]) -> int:
     refreshing.refresh = service.refresh
     began = time.time()
 
-    async def fleet() -> AnyFleet:
-        report = await service.report()
+    async def together(said: Awaitable[ProcessReport]) -> AnyFleet:
+        report = await said
         return plan.fleet(began, time.time(), 1, (report,), plan.totals, stopping=signals.stopping.is_set())
 
     await service.start(sockets.public)
-    admin = await AdminPort.start(sockets.admin, plan.admin(fleet, service))
+    admin = await AdminPort.start(
+        sockets.admin, plan.admin(lambda: together(service.report()), lambda: together(service.counts()), service)
+    )
     plan.tell_started(service.observer, sockets, service)
     await signals.stopping.wait()
     plan.tell_stopping(service.observer, signals.stopped_by)
@@ -89,6 +91,8 @@ async def _obey(channel: Channel, service: Service, refresh: Callable[[], None],
         match order.get("do"):
             case Order.REPORT:
                 await _tell(channel, service)
+            case Order.COUNTS:
+                channel.say({"is": Word.COUNTS, "report": (await service.counts()).to_json()})
             case Order.REFRESH:
                 refresh()
             case Order.STOP:

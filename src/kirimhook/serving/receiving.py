@@ -46,13 +46,18 @@ class Receiving:
     def read_report(self, data: Mapping[str, Any]) -> ProcessReport:
         return ProcessReport.from_json(data)
 
-    def admin(self, fleet: Callable[[], Awaitable[Fleet]], service: Service | None) -> AdminApp:
+    def admin(
+        self,
+        fleet: Callable[[], Awaitable[Fleet]],
+        counts: Callable[[], Awaitable[Fleet]],
+        service: Service | None,
+    ) -> AdminApp:
         """With pages over the inbox of `service`, or over a handle of their own."""
         options = self._options
         if options.admin is None or options.pages is None:
             return AdminApp(fleet, __version__)
         inbox = service.inbox if service is not None else None
-        return AdminApp(fleet, __version__, AdminPages(options, options.admin, options.pages, fleet, inbox))
+        return AdminApp(fleet, __version__, AdminPages(options, options.admin, fleet, counts, inbox))
 
     def tell_started(self, observer: Observer, sockets: Sockets, service: Service | None) -> None:
         options, fields = self._options, dict[str, Any]()

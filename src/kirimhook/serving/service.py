@@ -99,6 +99,9 @@ class Service:
     async def report(self) -> ProcessReport:
         return await self._reporter.report()
 
+    async def counts(self) -> ProcessReport:
+        return self._reporter.counts()
+
     async def _stop_listening(self) -> None:
         if self._listener is not None:
             await self._listener.stop()

@@ -49,7 +49,12 @@ class Sending:
     def read_report(self, data: Mapping[str, Any]) -> SenderReport:
         return SenderReport.from_json(data)
 
-    def admin(self, fleet: Callable[[], Awaitable[SenderFleet]], service: Any) -> AdminApp:  # noqa: ARG002  # the protocol's shape
+    def admin(
+        self,
+        fleet: Callable[[], Awaitable[SenderFleet]],
+        counts: Callable[[], Awaitable[SenderFleet]],  # noqa: ARG002  # the protocol's shape
+        service: Any,  # noqa: ARG002  # the protocol's shape
+    ) -> AdminApp:
         return AdminApp(fleet, __version__, SenderView())
 
     def tell_started(self, observer: Observer, sockets: Sockets, service: Any) -> None:  # noqa: ARG002  # the protocol's shape
