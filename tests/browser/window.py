@@ -40,6 +40,7 @@ class Window:
             self.page.emulate_media(color_scheme="light" if theme == "light" else "dark")
             for width in WIDTHS:
                 self.page.set_viewport_size({"width": width, "height": HEIGHT})
+                self.page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished))")
                 place = f"{name} at {width} px, {theme}"
                 self._note_overflow(place)
                 self._note_barriers(place)
