@@ -65,6 +65,11 @@ class Site:
         self._env = _environment(package, clock)
         self._files = _static_files()
 
+    def warm(self) -> None:
+        """Compile every template, in whatever thread: or the loop that shows the first page does."""
+        for name in self._env.list_templates(extensions=["html"]):
+            self._env.get_template(name)
+
     def render(self, template: str, request: Request | None = None, **values: object) -> str:
         """The whole page. Raises jinja2's TemplateError."""
         return self._env.get_template(template).render(self._values(request, values))

@@ -112,7 +112,7 @@ class AdminPages:
         from kirimhook.receiver.pages.app import Pages
 
         door = Door(self._address.host, self._asked.token, self._asked.hosts, time.time)
-        return Pages(
+        pages = Pages(
             fleet=self._fleet,
             handle=self._handle,
             rates=self._rates,
@@ -120,6 +120,8 @@ class AdminPages:
             observer=self._observer,
             clock=time.time,
         )
+        pages.warm()
+        return pages
 
 
 def _own(options: Options) -> Lazy:

@@ -63,6 +63,10 @@ class Pages:
         self._parts = Parts(fleet, handle, rates, background, runs, observer, clock)
         self._app = Guarded(self._starlette())
 
+    def warm(self) -> None:
+        """Do now, in whatever thread, what the first page would wait for."""
+        self._site.warm()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
 

@@ -10,7 +10,7 @@ from kirimhook.observe import OTHER_TYPES
 from kirimhook.pages.charts import bars
 from kirimhook.receiver.admin.report import InboxReport
 from kirimhook.receiver.admin.view import ReceiverView
-from kirimhook.receiver.inbox import Filter, InboxUnavailable
+from kirimhook.receiver.inbox import Filter, InboxUnavailable, Page
 from kirimhook.receiver.model import EventState
 from kirimhook.receiver.pages.rates import REFUSED
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 REGIONS = ("control", "problems", "state", "charts", "types", "processes", "running", "secrets")
 MINUTES = 60
 MOST_RUNNING = 20
+MOST_WAITING = 50_000
+"""Among more than these the few that run are not sought: an inbox has no index of them."""
 PATIENCE = 2.0
 """Seconds that this page waits for the inbox: it has enough to show without."""
 RECEIVED = {"received": "received", "duplicates": "duplicates", REFUSED: "refused"}
@@ -46,11 +48,15 @@ class OfType(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What the inbox says now, and what is leased of it, newest first. `problem`: why it is not known."""
+    """What the inbox says now, and what is leased of it, newest first. `problem`: why it is not known.
+
+    `sought`: whether what is leased was looked for.
+    """
 
     inbox: InboxReport | None = None
     events: Sequence[StoredEvent] = ()
     more: bool = False
+    sought: bool = True
     problem: str | None = None
 
 
@@ -91,14 +97,18 @@ async def _looked(visit: Visit) -> Looked:
         async with asyncio.timeout(PATIENCE):
             inbox = await visit.inbox()
             stats = await inbox.stats()
-            page = await inbox.list(Filter(states=frozenset((EventState.RUNNING,))), limit=MOST_RUNNING)
+            running, waiting = stats.counts[EventState.RUNNING], stats.counts[EventState.WAITING]
+            is_sought = waiting <= MOST_WAITING
+            page = Page([], None)
+            if running and is_sought:
+                page = await inbox.list(Filter(states=frozenset((EventState.RUNNING,))), limit=MOST_RUNNING)
     except TimeoutError:
         return Looked(problem=f"the inbox did not answer within {PATIENCE:g} s")
     except InboxUnavailable as error:
         return Looked(problem=str(error))
     states = {state.value: count for state, count in stats.counts.items()}
     report = InboxReport(states, stats.paused, stats.oldest_waiting, stats.bytes)
-    return Looked(report, page.events, page.next_cursor is not None)
+    return Looked(report, page.events, page.next_cursor is not None, is_sought)
 
 
 def by_type(fleet: Fleet) -> list[OfType]:
