@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kirimhook.contract.resources import DeliveryStatus
 from kirimhook.sender.dashboard.routes import ROUTES, Route
 from kirimhook.sender.schema import metadata
+from kirimhook.sender.service import DeliveryFilter
 from tests.sender.dashboard.visiting import House, Page, Visitor
 from tests.sender.stage import FAIL, REJECT, SUCCEED
 
@@ -44,7 +46,9 @@ async def settled(house: House) -> dict[str, str]:
         await stage.settled(outcome, (await stage.ids("pending", subscription))[0])
     await stage.publish()
     [dead] = await stage.ids("dead", subscription)
-    return {"subscription_id": subscription, "secret_id": str(secret.id), "delivery_id": dead}
+    running = (await stage.tenant.replay_runs(1)).items  # there is a bound to them, and a house is settled often
+    run = running[0] if running else await stage.tenant.start_replay_run(DeliveryFilter(status=DeliveryStatus.DEAD))
+    return {"run_id": run.id, "subscription_id": subscription, "secret_id": str(secret.id), "delivery_id": dead}
 
 
 async def account(house: House) -> dict[str, list[tuple[Any, ...]]]:

@@ -12,6 +12,8 @@ from kirimhook.sender.dashboard import (
     deliveries,
     delivery,
     overview,
+    replay_some,
+    replays,
     subscription_forms,
     subscription_secrets,
     subscription_state,
@@ -67,6 +69,14 @@ ROUTES = (
     Route("GET", "/deliveries/{delivery_id}/event", delivery.event, live=True),
     Route("GET", "/deliveries/{delivery_id}/body", delivery.body),
     Route("GET", "/deliveries/{delivery_id}/curl", delivery.shell),
+    Route("POST", "/replays/selected", replay_some.replay_selected),
+    Route("POST", "/deliveries/{delivery_id}/replay", replay_some.replay),
+    Route("GET", "/replays", replays.show_all, query=("cursor",), live=True),
+    Route("POST", "/replays", replays.start),
+    Route("GET", "/replays/new", replays.ask, query=replays.QUERY),
+    Route("GET", "/replays/selected", replay_some.show_selected, query=replay_some.QUERY),
+    Route("GET", "/replays/{run_id}", replays.show, live=True),
+    Route("POST", "/replays/{run_id}/stop", replays.stop),
     Route("POST", "/sign-out", account.sign_out),
 )
 """A path without parameters goes before one with: "/replays/new" is no replay."""

@@ -104,6 +104,7 @@ async def start(scope: Scope, where: DeliveryFilter, run_id: str) -> ReplayRun:
 
 async def get(scope: Scope, run_id: str) -> ReplayRun:
     """With its outcomes. Raises ApiError `resource_not_found`."""
+    _check_id(run_id)
 
     def operation(connection: Connection) -> ReplayRun:
         run = _shown(replay_runs.one(connection, run_id, scope.organisation_id))
@@ -128,6 +129,7 @@ async def page(scope: Scope, limit: int, cursor: str | None) -> Page[ReplayRun]:
 
 async def stop(scope: Scope, run_id: str) -> ReplayRun:
     """From now on it makes none; one that has ended is left as it is. Raises ApiError `resource_not_found`."""
+    _check_id(run_id)
 
     def operation(connection: Connection) -> Row[Any] | None:
         replay_runs.stop(connection, scope.organisation_id, run_id, scope.context.now())
@@ -173,9 +175,18 @@ def _check_subscription(connection: Connection, scope: Scope, where: DeliveryFil
         alive(connection, scope, where.subscription_id)
 
 
+def _check_id(run_id: str) -> None:
+    if not ids.is_id(PREFIX, run_id):
+        raise _no_run()
+
+
+def _no_run() -> ApiError:
+    return ApiError("resource_not_found", "there is no such replay")
+
+
 def _shown(row: Row[Any] | None) -> ReplayRun:
     if row is None:
-        raise ApiError("resource_not_found", "there is no such replay")
+        raise _no_run()
     return ReplayRun(
         row.id,
         filter_of(row.sought),
