@@ -73,7 +73,7 @@ def test_those_that_were_picked_are_put_back_and_no_others(inbox_url: str) -> No
             assert sorted(map(int, boxes)) == parked
             form = listed.form(f"{FORM}/selected") | {"number": [str(parked[0]), str(parked[3])]}
             page = await run_over(house, await house.me.post("/put-back/selected", form))
-            assert f"events picked by hand: {parked[0]}, {parked[3]}." in page.text
+            assert f"Events picked by hand: {parked[0]}, {parked[3]}." in page.text
             assert "Put back 2" in page.text
             assert await in_state(house.inbox, EventState.WAITING) == [parked[0], parked[3]]
             again = await house.me.post("/put-back/selected", form)

@@ -42,7 +42,7 @@ async def show(visit: Visit) -> Response:
             **await _of_its_key(inbox, stored),
         }
 
-    return await visit.show("event.html", load, regions=("standing",))
+    return await visit.show("event.html", load, regions=("act", "standing"))
 
 
 async def body(visit: Visit) -> Response:

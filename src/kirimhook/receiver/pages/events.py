@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PAGE = 50
 QUERY = ("type", "event_id", "received_after", "received_before")
+_PLAIN = {EventState.UNHANDLED: "no handler matches its type", EventState.SKIPPED: "a test delivery"}
+"""Reasons that need no telling in the inbox."""
 NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -31,7 +33,7 @@ class Row(NamedTuple):
 
 def row(stored: StoredEvent) -> Row:
     may = (stored.state, Move.PUT_BACK) in TRANSITIONS and stored.has_payload
-    return Row(stored, last_line(stored.reason or stored.event.problem), may)
+    return Row(stored, last_line(stored.reason or stored.event.problem) or _PLAIN.get(stored.state, ""), may)
 
 
 async def show(visit: Visit) -> Response:
