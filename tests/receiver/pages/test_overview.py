@@ -10,10 +10,13 @@ import re
 import threading
 import time
 
+import pytest
+
 from kirimhook.contract.signature import Secret
 from kirimhook.receiver.event import Event
 from kirimhook.receiver.hooks import Hooks
 from kirimhook.receiver.model import EventState
+from kirimhook.receiver.pages import overview
 from kirimhook.receiver.pages.overview import HANDLED, RECEIVED
 from kirimhook.receiver.pages.rates import REFUSED, SERIES
 from tests.receiver.deliveries import SECRET, delivery, envelope
@@ -154,5 +157,21 @@ def test_a_type_that_is_markup_is_shown_as_text(sqlite_url: str) -> None:
             assert "<b>key" not in page.html
             sources = [said.get("src", "") for tag, said in page.tags if tag == "script"]
             assert all(source.startswith("/inbox/static/") for source in sources)
+
+    asyncio.run(main())
+
+
+def test_among_a_large_backlog_the_few_that_run_are_not_sought(inbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "MOST_WAITING", 2)
+
+    async def main() -> None:
+        async with visiting(inbox_url) as house:
+            await house.put(*(inbound() for _ in range(3)))
+            assert len(await house.inbox.lease(1, 30)) == 1
+            assert "/inbox/events/1" in (await house.me.get()).links
+            await house.put(inbound())
+            page = await house.me.get()
+            assert "Not looked for" in page.text
+            assert tile(page, "Running") == "1"
 
     asyncio.run(main())

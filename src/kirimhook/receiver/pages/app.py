@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from kirimhook.observe import Observer
@@ -126,7 +127,8 @@ class Pages:
             try:
                 refusal = self._door.refuse(request)
                 if refusal is not None:
-                    return self._site.problem(request, refusal.status, refusal.title, refusal.text)
+                    page = self._site.render("refused.html", request, **asdict(refusal))
+                    return HTMLResponse(page, refusal.status)
                 return await answer(request)
             except Problem as problem:
                 return self._site.problem(request, problem.status, problem.title, problem.text)
