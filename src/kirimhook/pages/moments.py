@@ -11,6 +11,8 @@ Moment = datetime | float
 
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "d"))
 _KIB = 1024
+_HELD = "\N{NO-BREAK SPACE}"
+"""Between a figure and its unit: a line does not break there."""
 
 
 def as_datetime(moment: Moment) -> datetime:
@@ -59,15 +61,20 @@ def duration(seconds: float | None) -> str:
         return f"-{duration(-seconds)}"
     if seconds < 1:
         ms = seconds * 1000
-        return f"{ms:.1f} ms" if 0 < ms < 9.95 else f"{min(ms, 999):.0f} ms"
+        return f"{ms:.1f}{_HELD}ms" if 0 < ms < 9.95 else f"{min(ms, 999):.0f}{_HELD}ms"
     if seconds < 60:
-        return f"{min(seconds, 59.9):.1f} s".replace(".0 s", " s")
+        return f"{min(seconds, 59.9):.1f}".removesuffix(".0") + f"{_HELD}s"
     whole = int(seconds)
-    for size, unit, below, smaller in ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86400, "d", 3600, "h")):
-        if whole < {60: 3600, 3600: 48 * 3600}.get(size, whole + 1):
-            rest = whole % size // below
-            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
-    raise AssertionError("days have no end")  # pragma: no cover  # the last row holds for every number
+    if whole < 3600:
+        return _two(whole, 60, "min", 1, "s")
+    return _two(whole, 3600, "h", 60, "min") if whole < 48 * 3600 else _two(whole, 86400, "d", 3600, "h")
+
+
+def _two(seconds: int, large: int, unit: str, small: int, smaller: str) -> str:
+    """In two units, of `large` and `small` seconds; the smaller one left out where it is 0."""
+    rest = seconds % large // small
+    told = f"{seconds // large}{_HELD}{unit}"
+    return f"{told} {rest}{_HELD}{smaller}" if rest else told
 
 
 def duration_ms(milliseconds: float | None) -> str:
@@ -84,7 +91,7 @@ def percent(share: float | None) -> str:
     """A share of 1 as `99.93 %`. Cut, so that only what is whole says `100 %`. A dash for None."""
     if share is None:
         return "–"
-    return "100 %" if share >= 1 else f"{int(share * 10_000) / 100:.2f} %"
+    return f"100{_HELD}%" if share >= 1 else f"{int(share * 10_000 + 1e-6) / 100:.2f}{_HELD}%"
 
 
 def size(octets: int | None) -> str:
@@ -92,12 +99,12 @@ def size(octets: int | None) -> str:
     if octets is None:
         return "–"
     if octets < _KIB:
-        return f"{octets} B"
+        return f"{octets}{_HELD}B"
     amount, units = octets / _KIB, iter(("KiB", "MiB", "GiB", "TiB"))
     unit = next(units)
     while amount >= 1023.95 and unit != "TiB":
         amount, unit = amount / _KIB, next(units)
-    return f"{amount:.1f} {unit}"
+    return f"{amount:.1f}{_HELD}{unit}"
 
 
 def short(name: str, most: int = 16) -> str:
