@@ -15,6 +15,7 @@ from starlette.responses import Response
 from kirimhook.pages.answers import HEADERS
 from kirimhook.sender.dashboard import app as dashboard_app
 from kirimhook.sender.dashboard.routes import ROUTES, Route
+from kirimhook.sender.dashboard.shares import MOST
 from kirimhook.sender.dashboard.visit import Visit
 from tests.sender.dashboard.visiting import PREFIX, Page, Visitor, events, visiting
 from tests.sender.databases import Databases
@@ -226,5 +227,30 @@ def test_closing_ends_what_is_open_at_once_and_begins_nothing(databases: Databas
                 assert asyncio.get_running_loop().time() - began < 0.5
             assert (await house.me.get(LIVE)).status == 200  # a page can still be read
             assert (await house.me.get(LIVE, live="1")).status == 503
+
+    asyncio.run(main())
+
+
+def test_an_organisation_leaves_live_pages_to_the_others(databases: Databases) -> None:
+    async def main() -> None:
+        async with visiting(databases) as house:
+            other = await house.of("other")
+            streams = [Stream(house.me, LIVE) for _ in range(MOST)]
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                running = [group.create_task(stream.run()) for stream in streams]
+                for stream in streams:
+                    await stream.begun.wait()
+                refused = await house.me.get(LIVE, live="1")
+                assert (refused.status, refused.headers["retry-after"]) == (503, "30")
+                assert (await house.me.get(LIVE)).status == 200
+                theirs, again = Stream(other, LIVE), Stream(house.me, LIVE)
+                group.create_task(theirs.run())
+                await theirs.begun.wait()
+                streams[0].left.set()  # who leaves makes room
+                await running[0]
+                group.create_task(again.run())
+                await again.begun.wait()
+                for stream in (*streams, theirs, again):
+                    stream.left.set()
 
     asyncio.run(main())

@@ -97,7 +97,8 @@ class Door:
 
     def is_secure(self, request: Request) -> bool:
         """Whether the browser talks TLS, to us or to a proxy. Who forges the header hurts only himself."""
-        return self._secure or request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+        said = request.headers.get("x-forwarded-proto", "").partition(",")[0]  # several proxies: the first one's word
+        return self._secure or said.strip().lower() == "https"
 
     def _set(  # what a cookie is made of
         self, request: Request, response: Response, name: str, value: str, seconds: int, path: str = "/"

@@ -12,6 +12,7 @@ from kirimhook.pages.answers import see_other
 from kirimhook.pages.csrf import FIELD
 from kirimhook.pages.forms import read_form
 from kirimhook.sender.dashboard.place import PREFIX, SIGN_IN
+from kirimhook.sender.dashboard.shares import Shares
 from kirimhook.sender.dashboard.visit import Visit
 from kirimhook.sender.limits import LimitExceeded, Limits
 
@@ -59,6 +60,7 @@ class Inside:
         self._door = door
         self._clock = clock
         self._limits = Limits(settings)
+        self._shares = Shares()
 
     def endpoint(self, routes: Mapping[str, Route]) -> Callable[[Request], Awaitable[Response]]:
         """What answers for one path. `routes`: by method."""
@@ -83,7 +85,10 @@ class Inside:
             raise LimitExceeded(verdict)
         query = _checked(request, route)
         form = await self._form(request, token) if route.method == "POST" else None
-        return await route.page(Visit(request, self._sender, caller, self._site, self._live, self._door, query, form))
+        visit = Visit(request, self._sender, caller, self._site, self._live, self._door, query, form)
+        if LIVE not in request.query_params:
+            return await route.page(visit)
+        return await self._shares.stream(caller.organisation_id, lambda: route.page(visit))
 
     async def _form(self, request: Request, token: str) -> Form:
         form = await read_form(request)
