@@ -59,10 +59,7 @@ class Query:
                 yield f"q.lane = {self.value(lane_of(where.ordering_key))}"
         if where.numbers:
             yield f"{self.number} = ANY ({self.value(where.numbers)}::bigint[])"
-        if where.above is not None:
-            yield f"{self.number} > {self.value(where.above)}"
-        if where.below is not None:
-            yield f"{self.number} < {self.value(where.below)}"
+        yield from self._span(where)
 
     def _states(self, states: frozenset[EventState], now: int) -> str:
         tests = []
@@ -76,6 +73,15 @@ class Query:
             if EventState.WAITING in states:
                 tests.append(f"(q.number IS NOT NULL AND NOT {running})")
         return f"({' OR '.join(tests)})"
+
+    def _span(self, where: Filter) -> Iterator[str]:
+        """Said of each table: PostgreSQL concludes that two numbers are equal, not that both lie in the span."""
+        numbers = {self.number, "e.number"} if ".events e" in self.tables else {self.number}
+        for number in sorted(numbers):
+            if where.above is not None:
+                yield f"{number} > {self.value(where.above)}"
+            if where.below is not None:
+                yield f"{number} < {self.value(where.below)}"
 
     def _type(self, pattern: str) -> str:
         if pattern.endswith("*"):
