@@ -17,7 +17,7 @@ from kirimhook.receiver.model import FINISHED, EventState
 from kirimhook.receiver.pages.chosen import FIELDS, TROUBLE, Chosen, NotUnderstood, chosen
 
 NOW = 1_790_000_000.0
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40).map(str.strip)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(str.strip)
 PATTERNS = st.lists(st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8})?\*?", fullmatch=True), max_size=4).map(" ".join)
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001  # hypothesis takes naive bounds
 WRITTEN = st.one_of(st.just(""), st.from_regex(r"[1-9][0-9]{0,2}[smhdw]", fullmatch=True), MOMENTS.map(str))

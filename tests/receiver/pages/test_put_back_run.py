@@ -232,7 +232,7 @@ def test_one_at_a_time_and_a_form_sent_twice_is_one(sqlite_url: str) -> None:
                     runs.start("b" * 16, None, PARKED, FEW)
                 stepped.may.release()
                 await over(run)
-                assert runs.current is None
+                assert [one for one in (runs.current,) if one] == []
                 assert runs.all == [run]
                 for where in (Filter(), Filter(states=frozenset({EventState.WAITING}))):
                     with pytest.raises(ValueError, match="finished"):
