@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from kirimhook.sender.api import create_app
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from kirimhook.observe import Meter, Observer
+    from kirimhook.sender.dashboard import Dashboard
     from kirimhook.sender.service import Sender
     from kirimhook.serving.sending.options import SenderOptions
 
@@ -28,12 +30,21 @@ class Public:
             if options.dashboard
             else None
         )
+        self._warming: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._dashboard is not None and scope["type"] == "http" and _is_page(scope["path"]):
+            await self._warm(self._dashboard)
             await self._dashboard(scope, receive, send)
         else:
             await self._api(scope, receive, send)
+
+    async def _warm(self, dashboard: Dashboard) -> None:
+        """Before the first page: its templates take a tenth of a second, in which calls of the API would wait."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(asyncio.to_thread(dashboard.site.warm))
+        if not self._warming.done():
+            await asyncio.shield(self._warming)
 
     def close(self) -> None:
         """End live pages, which would go on while the server waits for its answers. On the loop that serves."""
