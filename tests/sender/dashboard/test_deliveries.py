@@ -136,6 +136,24 @@ def test_filters_are_what_the_address_says(databases: Databases) -> None:
     asyncio.run(main())
 
 
+def test_a_window_is_one_click(databases: Databases) -> None:
+    async def main() -> None:
+        async with visiting(databases) as house:
+            await house.stage.subscribe()
+            await house.stage.publish()
+            house.stage.clock.advance(1000)
+            await house.stage.publish()
+            old, new = await house.stage.ids()
+            page = await house.me.get("/deliveries?status=pending")
+            assert listed(page) == [new, old]
+            assert listed(await follow(house, labelled(page, "last hour"))) == [new, old]
+            lately = await follow(house, labelled(page, "last 15 minutes"))
+            assert listed(lately) == [new]
+            assert ("input", "2026-05-23T10:01:40") in [(tag, given.get("value")) for tag, given in lately.tags]
+
+    asyncio.run(main())
+
+
 def test_what_cannot_be_looked_for_is_said_above_what_was_typed(databases: Databases) -> None:
     async def main() -> None:
         async with visiting(databases) as house:
@@ -228,11 +246,16 @@ def test_what_is_selected_is_sent_and_all_that_match_are_named(databases: Databa
             await house.stage.subscribe()
             await house.stage.dead(3)
             page = await house.me.get("/deliveries?status=dead&unreplayed=true")
-            form = page.form(f"{LIST}/replay")
+            form = page.form("/dashboard/replays/selected")
             assert form["back"] == f"{LIST}?status=dead&unreplayed=true"
             assert form["csrf"] == house.me.csrf
             boxes = [given["value"] for tag, given in page.tags if given.get("name") == "id"]
             assert boxes == listed(page)
+            for _ in range(2):  # a double click
+                answer = await house.me.post("/replays/selected", {**form, "id": boxes[:2]})
+                assert answer.status == 303, answer.text
+            assert len(await house.stage.ids("pending")) == 2
+            assert listed(await follow(house, form["back"])) == boxes[2:]
             assert labelled(page, "Replay all that match") == "/dashboard/replays/new?status=dead&unreplayed=true"
             await house.stage.publish()
             assert "Replay all that match" not in (await house.me.get("/deliveries?status=pending")).text

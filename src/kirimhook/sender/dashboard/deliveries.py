@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from kirimhook.contract.errors import ApiError
 from kirimhook.contract.resources import Delivery, DeliveryKind, DeliveryStatus
 from kirimhook.pages.moments import duration
-from kirimhook.sender.dashboard import filters
+from kirimhook.sender.dashboard import filters, once
 from kirimhook.sender.dashboard.filters import CURSOR, address
 from kirimhook.sender.model import OPEN
 from kirimhook.sender.service import DeliveryFilter, Page
@@ -27,6 +28,8 @@ LIMIT = 50
 """Deliveries of a page."""
 MOST_NAMED = 100
 """Subscriptions to choose from."""
+WINDOWS = {"last 15 minutes": 900, "last hour": 3600, "last day": 86_400, "last week": 7 * 86_400}
+"""Of creation, in seconds before now: for who would rather not type a moment."""
 _REPLAYED = frozenset((None, DeliveryStatus.DEAD, DeliveryStatus.FAILED))
 """With these statuses asked for, all that match can be replayed: those of them that are dead or failed."""
 
@@ -36,12 +39,14 @@ async def show(visit: Visit) -> Response:
     cursor = visit.query.get(CURSOR)
     subscriptions = await visit.tenant.subscriptions(MOST_NAMED)
     names: dict[str, str] = {one.id: name_of(one) for one in subscriptions.items}
+    now = visit.now.replace(microsecond=0)
     shared: dict[str, object] = {
         "names": names,
         "all_named": subscriptions.next_cursor is None,
         "choices": _choices(visit, names),
         "local": filters.local,
         "limit": LIMIT,
+        "once": once.new(),
         "kept": duration(visit.settings.retention),
     }
     try:
@@ -50,12 +55,13 @@ async def show(visit: Visit) -> Response:
     except ApiError as error:
         if error.status != 400:
             raise
-        return await visit.page("deliveries.html", status=400, **shared, **_refused(visit.query, error))
+        refused = {**shared, **_refused(visit.query, error), "windows": []}
+        return await visit.page("deliveries.html", status=400, **refused)
     loaded: list[Page[Delivery]] = [first]
 
     async def load() -> dict[str, object]:
         page = loaded.pop() if loaded else await visit.tenant.deliveries(where, LIMIT, cursor)
-        return {**shared, **_shown(page, where, cursor)}
+        return {**shared, **_shown(page, where, cursor), "windows": _windows(where, now)}
 
     return await visit.show("deliveries.html", load, regions=[] if cursor else ["list"])
 
@@ -111,6 +117,14 @@ def _tabs(where: DeliveryFilter) -> list[tuple[str, str, bool]]:
     return [
         ("All" if one is None else one.capitalize(), address(PATH, where._replace(status=one)), one == where.status)
         for one in each
+    ]
+
+
+def _windows(where: DeliveryFilter, now: datetime) -> list[tuple[str, str]]:
+    """Label and address: the same filters for what was created lately."""
+    return [
+        (label, address(PATH, where._replace(created_after=now - timedelta(seconds=seconds), created_before=None)))
+        for label, seconds in WINDOWS.items()
     ]
 
 
