@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -80,7 +81,8 @@ class Gallery:
         self.shown = values()
         self.loads = 0
         self.before: Callable[[], Awaitable[None]] | None = None
-        self.posted: asyncio.Queue[str] = asyncio.Queue()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.posted: queue.Queue[str] = queue.Queue()
         routes = [
             self.site.static(),
             Route(PREFIX, self._page),
@@ -95,10 +97,27 @@ class Gallery:
 
     async def _load(self) -> dict[str, Any]:
         self.loads += 1
+        self.loop = asyncio.get_running_loop()
         if self.before is not None:
             await self.before()
         return self.shown
 
     async def _post(self, request: Request) -> Response:
-        await self.posted.put(request.path_params["name"])
+        self.posted.put(request.path_params["name"])
         return see_other(PREFIX)
+
+    def wait_for_loads(self, count: int) -> None:
+        """From another thread, until that many looks were begun."""
+        _wait(lambda: self.loads >= count)
+
+    def wait_for_streams(self, count: int) -> None:
+        """From another thread, until that many streams are open."""
+        _wait(lambda: self.live.streams == count)
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if until():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to that")

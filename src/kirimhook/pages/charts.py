@@ -101,7 +101,7 @@ def _pygal(kind: str, labels: tuple[str, ...], series: _Series) -> Any:
     }  # fmt: skip
     drawing = pygal.StackedBar(**options) if kind == "bars" else pygal.Line(allow_interruptions=True, **options)
     drawing.x_labels = [_xml(label) for label in labels]
-    for name, values in series:
+    for name, values in series or (("", (None,)),):  # pygal draws no axes without any
         drawing.add(_xml(name), list(values))
     return drawing
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, Response
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TIMES = re.compile(r"(<time[^>]*>)[^<]*")
 _BEAT = 10.0
+_FAREWELL = 0.2
 _PATIENCE = 4
 """A look that takes a second is followed by a pause of four: pages never take more than a fifth of anything."""
 
@@ -105,20 +107,22 @@ class _Stream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
                 await self._run(send, ending)
-            await send({"type": "http.response.body", "body": b""})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await send({"type": "http.response.body", "body": b""})
         finally:
             self._live.end(ending)
             leaving.cancel()
-            await asyncio.wait([leaving])
+            await asyncio.gather(leaving, return_exceptions=True)
 
     async def _run(self, send: Send, ending: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        over = loop.time() + self._live.life
         spoke = loop.time()
+        over = spoke + self._live.life
         told = {name: _timeless(html) for name, html in self._shown.items()}
-        await send(_event(self._shown, b"retry: 1000\n"))
         pause = self._live.every
-        while not await _waited(ending, pause) and loop.time() < over:
+        reads = await _sent(send, _event(self._shown, b"retry: 1000\n"), ending)
+        while reads and not await _waited(ending, pause) and loop.time() < over:
             began = loop.time()
             try:
                 now = await self._tell()
@@ -129,7 +133,7 @@ class _Stream(Response):
             told.update((name, _timeless(html)) for name, html in changed.items())
             if changed or began - spoke >= _BEAT:
                 spoke = began
-                await send(_event(changed) if changed else _body(b":\n\n"))
+                reads = await _sent(send, _event(changed) if changed else _body(b":\n\n"), ending)
             pause = max(self._live.every, _PATIENCE * (loop.time() - began))
 
 
@@ -150,6 +154,21 @@ async def _left(receive: Receive, ending: asyncio.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     ending.set()
+
+
+async def _sent(send: Send, message: dict[str, object], ending: asyncio.Event) -> bool:
+    """Whether it went out before the stream was told to end: a browser that does not read holds nobody up."""
+    going = asyncio.ensure_future(send(message))
+    told = asyncio.create_task(ending.wait())
+    try:
+        await asyncio.wait({going, told}, return_when=asyncio.FIRST_COMPLETED)
+        if going.done():
+            going.result()
+            return True
+        return False
+    finally:
+        told.cancel()
+        going.cancel()
 
 
 async def _waited(ending: asyncio.Event, seconds: float) -> bool:
