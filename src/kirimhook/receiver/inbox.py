@@ -166,8 +166,11 @@ class Inbox(Protocol):
         """
         ...
 
-    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
-        """Raises ValueError for a cursor that this inbox did not give."""
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None, *, bodies: bool = True) -> Page:
+        """Without `bodies` these are empty, and not read: a list of large ones costs no more than one of small ones.
+
+        Raises ValueError for a cursor that this inbox did not give.
+        """
         ...
 
     async def count(self, where: Filter) -> int: ...

@@ -96,7 +96,7 @@ class Looking:
             await self._desks.look()
         return None
 
-    async def page(self, where: Filter, limit: int, cursor: str | None) -> Page:
+    async def page(self, where: Filter, limit: int, cursor: str | None, *, bodies: bool = True) -> Page:
         """Downwards. Raises ValueError for a foreign cursor."""
         below = None if cursor is None else read_cursor(where, cursor)
         found: list[StoredEvent] = []
@@ -105,7 +105,9 @@ class Looking:
             if len(found) > limit:
                 break
         following = write_cursor(where, found[limit - 1].number) if len(found) > limit else None
-        return Page(await self._whole(found[:limit]), following)
+        if bodies:
+            return Page(await self._whole(found[:limit]), following)
+        return Page([replace(one, event=one.event._replace(body=b"")) for one in found[:limit]], following)
 
     async def count(self, where: Filter) -> int:
         if where == Filter(states=where.states):

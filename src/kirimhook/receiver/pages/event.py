@@ -78,7 +78,7 @@ async def _of_its_key(inbox: Inbox, stored: StoredEvent) -> dict[str, object]:
         return {"ahead": None, "behind": [], "more_behind": False}
     unfinished = frozenset({EventState.WAITING, EventState.RUNNING})
     mine = Filter(states=unfinished, ordering_key=key)
-    found = await inbox.list(mine, MOST_BEHIND + 1)
+    found = await inbox.list(mine, MOST_BEHIND + 1, bodies=False)
     numbers = sorted(one.number for one in found.events)
     return {
         "ahead": next((number for number in numbers if number < stored.number), None),

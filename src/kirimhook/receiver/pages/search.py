@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Newest first."""
+    """Newest first, without bodies."""
 
     events: list[StoredEvent]
     next: int | None
@@ -59,7 +59,7 @@ class Stride:
 
 async def span(inbox: Inbox) -> Span:
     """What there is now. Raises `InboxUnavailable`."""
-    newest = (await inbox.list(Filter(), 1)).events
+    newest = (await inbox.list(Filter(), 1, bodies=False)).events
     oldest = await inbox.read(0, 1)
     return Span(oldest[0].number, newest[0].number) if newest and oldest else Span(1, 0)
 
@@ -83,7 +83,7 @@ async def look(
     stride, end = stride or Stride(), clock() + PATIENCE
     while top > first:
         began, bottom = clock(), max(first, top - stride.width)
-        page = await inbox.list(replace(where, above=bottom - 1, below=top), limit - len(found))
+        page = await inbox.list(replace(where, above=bottom - 1, below=top), limit - len(found), bodies=False)
         found += page.events
         if page.next_cursor is not None:
             return Found(found, found[-1].number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -150,6 +151,8 @@ class Operating(Suite):
             expected = [stored for stored in everything if meant(where, stored)]
             for page in (1, 2, 100):
                 assert await bench.all(where, page) == expected, where
+            bare = await bench.inbox.list(where, 100, bodies=False)
+            assert bare.events == [replace(stored, event=stored.event._replace(body=b"")) for stored in expected], where
             assert await bench.inbox.count(where) == len(expected), where
 
     @played
