@@ -99,6 +99,7 @@ function swap(name, html) {
   now.innerHTML = html;
   prepare(now);
   matchChildren(region, now);
+  tellChecked();
 }
 
 // The page's own address with live=1: a stream of what changes. The browser opens it again by itself when it ends;
