@@ -251,6 +251,8 @@ def test_what_is_selected_is_sent_and_all_that_match_are_named(databases: Databa
             assert form["csrf"] == house.me.csrf
             boxes = [given["value"] for tag, given in page.tags if given.get("name") == "id"]
             assert boxes == listed(page)
+            # what differs from one load to the next is not in the region, or a swap would forget what was ticked
+            assert page.html.index('name="once"') < page.html.index('id="live-list"') < page.html.index('name="id"')
             for _ in range(2):  # a double click
                 answer = await house.me.post("/replays/selected", {**form, "id": boxes[:2]})
                 assert answer.status == 303, answer.text
