@@ -133,3 +133,19 @@ def test_housekeeping_forgets_what_has_expired_in_bounded_rounds_and_nothing_els
             assert await stage.sender.session(token) is not None
 
     asyncio.run(main())
+
+
+def test_who_keeps_house_at_the_same_time_is_not_waited_for(databases: Databases) -> None:
+    """On PostgreSQL two purges overlap; on SQLite there is one writer. Each expired session is forgotten once."""
+
+    async def main() -> None:
+        async with staged(databases, session_seconds=600.0) as stage:
+            key = (await stage.sender.create_organisation_key("acme")).key.reveal()
+            for _ in range(40):
+                await stage.sender.sign_in(key)
+            stage.clock.advance(600)
+            kept = await asyncio.gather(*[another(stage).keep() for _ in range(4)])
+            assert sum(one.sessions for one in kept) == 40
+            assert await stage.one("SELECT count(*) FROM sessions") == 0
+
+    asyncio.run(main())

@@ -38,6 +38,8 @@ def remove(connection: Connection, digest: bytes) -> None:
 
 
 def purge(connection: Connection, now: int, limit: int) -> int:
-    """Forget at most `limit` that have expired; how many."""
-    expired = select(sessions.c.digest).where(sessions.c.expires_at <= now).order_by(sessions.c.expires_at).limit(limit)
-    return connection.execute(delete(sessions).where(sessions.c.digest.in_(expired))).rowcount
+    """Forget at most `limit` that have expired; how many. Passes over what somebody else is forgetting."""
+    columns = sessions.c
+    expired = select(columns.digest).where(columns.expires_at <= now).order_by(columns.expires_at).limit(limit)
+    chosen = expired.with_for_update(skip_locked=True)  # where rows have locks: two at a time wait for each other's
+    return connection.execute(delete(sessions).where(columns.digest.in_(chosen))).rowcount
