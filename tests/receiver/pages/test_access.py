@@ -73,6 +73,9 @@ def test_a_name_that_the_operator_trusts_is_one_of_ours(sqlite_url: str) -> None
         async with visiting(sqlite_url, allowed=("Box.Internal",)) as house:
             assert (await under(house, "box.internal:9090")).status == 200
             assert (await under(house, "other.internal:9090")).status == 400
+            proxied = {"x-forwarded-for": "203.0.113.9"}
+            assert (await under(house, "box.internal", proxied)).status == 200  # its proxy says who comes in
+            assert (await under(house, "localhost", proxied)).status == 403
 
     asyncio.run(main())
 

@@ -2,7 +2,8 @@
 
 Without a token the pages are for a loopback address alone. There every program and every web page that a browser of
 this machine shows can connect, so the Host header has to name this machine (a page elsewhere whose name was made to
-point here says its own), no proxy may have passed the request on, and every form carries a token of these pages.
+point here says its own), no proxy may have passed the request on, and every form carries a token of these pages. A name
+that the operator allowed may be a proxy's: whom that lets in is the operator's business.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Door:
     def __init__(self, host: str, token: str | None, allowed: tuple[str, ...], clock: Callable[[], float]) -> None:
         """`host` is the address that the port is bound to; `clock` gives seconds since the epoch."""
         self._is_loopback = is_loopback(host)
-        self._names = _OWN_NAMES | {name.lower().strip("[]").rstrip(".") for name in (host, *allowed)}
+        self._own = _OWN_NAMES | {_plain(host)}
+        self._allowed = {_plain(name) for name in allowed} - {""}
         self._token = token
         self._clock = clock
         secret = secrets.token_bytes(32) if token is None else _derived(token, "csrf")
@@ -83,7 +85,10 @@ class Door:
             )
             return Refusal(403, "These pages need a token", text)
         hosts = request.headers.getlist("host")
-        if len(hosts) != 1 or _name(hosts[0]) not in self._names:
+        name = _name(hosts[0]) if len(hosts) == 1 else ""
+        if name in self._allowed:
+            return None
+        if name not in self._own:
             text = (
                 "This was asked for under a name that is not this machine's own. Use 127.0.0.1 or localhost, or start "
                 "with --admin-allow-host NAME for a name that you trust."
@@ -92,7 +97,7 @@ class Door:
         if any(name in request.headers for name in _PROXIED):
             text = (
                 "A proxy passed this request on, so it may come from anywhere. Start with --admin-token-file FILE: "
-                "then these pages ask who it is."
+                "then these pages ask who it is. Or with --admin-allow-host NAME, where the proxy asks."
             )
             return Refusal(403, "These pages need a token", text)
         return None
@@ -179,7 +184,11 @@ def _name(host: str) -> str:
     name = host.strip().lower()
     if name.startswith("["):
         return name[1:].partition("]")[0]
-    return name.partition(":")[0].rstrip(".")
+    return _plain(name.partition(":")[0])
+
+
+def _plain(name: str) -> str:
+    return name.lower().strip("[]").rstrip(".")
 
 
 def _derived(token: str, use: str) -> bytes:
