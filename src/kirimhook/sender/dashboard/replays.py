@@ -12,8 +12,8 @@ from kirimhook.contract.resources import DeliveryKind, DeliveryStatus, Subscript
 from kirimhook.pages.csrf import FIELD as CSRF
 from kirimhook.pages.moments import count, duration, exact
 from kirimhook.sender.dashboard import filters
+from kirimhook.sender.dashboard.deliveries import MOST_NAMED, name_of
 from kirimhook.sender.dashboard.deliveries import PATH as DELIVERIES
-from kirimhook.sender.dashboard.deliveries import name_of
 from kirimhook.sender.dashboard.filters import CURSOR, address
 from kirimhook.sender.dashboard.place import PREFIX
 from kirimhook.sender.service import DeliveryFilter
@@ -53,7 +53,7 @@ async def ask(visit: Visit) -> Response:
         fields=fields,
         counted=counted,
         how_many=_how_many(counted.matched, more=counted.more),
-        what=_what(where, target, counted.matched),
+        what=_what(where, _name(target), counted.matched),
         target=target,
         is_held=target is not None and target.status is SubscriptionStatus.DISABLED,
         bound=visit.settings.held_bound,
@@ -86,7 +86,7 @@ async def show(visit: Visit) -> Response:
         return {
             "run": run,
             "here": f"{PREFIX}/replays/{run.id}",
-            "what": _what(run.where, target, run.matched),
+            "what": _what(run.where, _name(target), run.matched),
             "target": target,
             "taken": run.enqueued + run.skipped,
             "made": address(DELIVERIES, made),
@@ -106,11 +106,14 @@ async def stop(visit: Visit) -> Response:
 async def show_all(visit: Visit) -> Response:
     """The newest first; the first page is kept up to date."""
     cursor = visit.query.get(CURSOR)
+    names = {one.id: name_of(one) for one in (await visit.tenant.subscriptions(MOST_NAMED)).items}
 
     async def load() -> dict[str, object]:
         page = await visit.tenant.replay_runs(LIMIT, cursor)
         following = address("/replays", DeliveryFilter(), page.next_cursor) if page.next_cursor else None
-        runs: list[tuple[ReplayRun, str]] = [(run, _what(run.where, None, run.matched)) for run in page.items]
+        runs: list[tuple[ReplayRun, str]] = [
+            (run, _what(run.where, names.get(run.where.subscription_id or ""), run.matched)) for run in page.items
+        ]
         return {"runs": runs, "first": f"{PREFIX}/replays" if cursor else None, "next": following}
 
     return await visit.show("replays.html", load, regions=[] if cursor else ["list"])
@@ -141,10 +144,14 @@ def _how_many(matched: int, *, more: bool) -> str:
     return f"more than {count(matched)}" if matched == MOST else f"at least {count(matched)}"
 
 
-def _what(where: DeliveryFilter, target: Subscription | None, matched: int | None) -> str:
+def _name(target: Subscription | None) -> str | None:
+    return None if target is None else name_of(target)
+
+
+def _what(where: DeliveryFilter, name: str | None, matched: int | None) -> str:
     """In words, behind a number: "dead deliveries of contact.created, created after …, not replayed before"."""
     of = "" if where.event_type is None else f" of {where.event_type}"
-    to = "" if where.subscription_id is None else f" to {where.subscription_id if target is None else name_of(target)}"
+    to = "" if where.subscription_id is None else f" to {name or where.subscription_id}"
     kind = "" if where.kind is None else f"{where.kind} "
     parts = [f"{where.status} {kind}{'delivery' if matched == 1 else 'deliveries'}{of}{to}"]
     if where.created_after is not None:
