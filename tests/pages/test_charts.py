@@ -55,7 +55,7 @@ def test_a_bar_is_as_high_as_its_figure(figures: list[int]) -> None:
 
 
 def test_a_mark_says_what_it_stands_for_and_none_stands_for_nothing() -> None:
-    series = {"succeeded": [3, 0, 1], "dead": [0, 2, None]}
+    series: dict[str, list[float | None]] = {"succeeded": [3, 0, 1], "dead": [0, 2, None]}
     told = [title.text for title in ET.fromstring(bars("Some", ["a", "b", "c"], series, unit="each").svg).iter("title")]
     assert told == ["a: succeeded 3", "c: succeeded 1", "b: dead 2"]
     dots = lines("Some", ["a", "b", "c"], {"p50": [3.5, None, 1]}, unit="ms")

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -47,8 +48,7 @@ class Stream:
 def opened(gallery: Gallery, address: Address, count: int = 1) -> Iterator[list[Stream]]:
     streams: list[Stream] = []
     try:
-        for _ in range(count):
-            streams.append(Stream(address))
+        streams.extend(Stream(address) for _ in range(count))
         yield streams
     finally:
         gallery.live.close()
@@ -196,5 +196,5 @@ def test_a_slow_look_is_followed_by_a_longer_pause() -> None:
         assert stream.event() is not None
         gallery.wait_for_loads(4)
         closed_on_its_loop(gallery)
-    gaps: Any = [later - earlier for earlier, later in zip(times[1:], times[2:], strict=False)]
+    gaps: Any = [later - earlier for earlier, later in pairwise(times[1:])]
     assert min(gaps) >= 0.45

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -162,9 +163,15 @@ def test_a_selection_that_no_page_sends(databases: Databases) -> None:
         assert "Nothing was selected" in page.text
         assert "example.com" not in nothing.place
         assert (await house.me.post("/replays/selected", {"id": [f"x{n}" for n in range(101)]})).status == 400
-        for query in ({"made": "-1"}, {"made": "9" * 5000}, {"refused": "<b>~event_erased"}, {"refused": "~x"},
-                      {"back": "//example.com"}):  # fmt: skip
-            assert (await house.me.get("/replays/selected", **query)).status == 400, query
+        for name, value in (
+            ("made", "-1"),
+            ("made", "9" * 5000),
+            ("refused", "<b>~event_erased"),
+            ("refused", "~x"),
+            ("back", "//example.com"),
+        ):
+            page = await house.me.get(f"/replays/selected?{urlencode({name: value})}")
+            assert page.status == 400, (name, value)
         assert await made(house) == []
 
     play(databases, scene)

@@ -57,7 +57,7 @@ function match(old, now) {
 function keyOf(node) {
   if (node.nodeType !== Node.ELEMENT_NODE) return "";
   if (node.id || node.dataset?.key) return node.id || node.dataset.key;
-  return "value" in node && node.name ? `${node.name}=${node.getAttribute("value")}` : "";
+  return "value" in node && node.name && node.type !== "hidden" ? `${node.name}=${node.getAttribute("value")}` : "";
 }
 
 const OURS = new Set(["open", "hidden"]); // of <details> and of copy buttons: the reader's and the module's own
@@ -72,6 +72,8 @@ function matchAttributes(old, now) {
 }
 
 function matchChildren(old, now) {
+  const wantedKeys = new Set([...now.children].map(keyOf));
+  for (const child of [...old.children]) if (keyOf(child) && !wantedKeys.has(keyOf(child))) child.remove();
   const keyed = new Map([...old.children].filter(keyOf).map((child) => [keyOf(child), child]));
   let at = old.firstChild;
   for (const wanted of [...now.childNodes]) {

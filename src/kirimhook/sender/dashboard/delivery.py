@@ -14,7 +14,6 @@ from kirimhook.pages import bodies
 from kirimhook.pages.bodies import Body
 from kirimhook.sender.dashboard import curl, explaining, filters, once
 from kirimhook.sender.dashboard.deliveries import PATH, is_held, name_of
-from kirimhook.sender.model import OPEN
 from kirimhook.sender.service import DeliveryFilter, Looked, StoredEvent
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ async def show(visit: Visit) -> Response:
     async def load() -> dict[str, object]:
         return {**fixed, **_state(visit, await visit.tenant.look(delivery_id))}
 
-    return await visit.show("delivery.html", load, regions=["state"] if looked.delivery.status in OPEN else [])
+    return await visit.show("delivery.html", load, regions=["state"])
 
 
 async def event(visit: Visit) -> Response:

@@ -106,7 +106,7 @@ async def stop(visit: Visit) -> Response:
 async def show_all(visit: Visit) -> Response:
     """The newest first; the first page is kept up to date."""
     cursor = visit.query.get(CURSOR)
-    names = {one.id: name_of(one) for one in (await visit.tenant.subscriptions(MOST_NAMED)).items}
+    names: dict[str, str] = {one.id: name_of(one) for one in (await visit.tenant.subscriptions(MOST_NAMED)).items}
 
     async def load() -> dict[str, object]:
         page = await visit.tenant.replay_runs(LIMIT, cursor)
