@@ -24,8 +24,6 @@ LONGEST_LINE = 1024 * 1024
 
 class Order(StrEnum):
     REPORT = "report"
-    COUNTS = "counts"
-    """A report without a look at the storage."""
     REFRESH = "refresh"
     STOP = "stop"
 
@@ -33,7 +31,6 @@ class Order(StrEnum):
 class Word(StrEnum):
     READY = "ready"
     REPORT = "report"
-    COUNTS = "counts"
 
 
 class Channel:

@@ -10,14 +10,13 @@ from kirimhook.receiver.admin.view import ReceiverView
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from kirimhook.admin.app import Pages
     from kirimhook.receiver.admin.report import Fleet
 
 __all__ = ["AdminApp"]
 
 
 class AdminApp(app.AdminApp):
-    """`/healthz`, `/readyz`, `/metrics`, `/status` of a receiver, and its pages."""
+    """`/healthz`, `/readyz`, `/metrics`, `/status` of a receiver."""
 
-    def __init__(self, fleet: Callable[[], Awaitable[Fleet]], version: str, pages: Pages | None = None) -> None:
-        super().__init__(fleet, version, ReceiverView(), pages)
+    def __init__(self, fleet: Callable[[], Awaitable[Fleet]], version: str) -> None:
+        super().__init__(fleet, version, ReceiverView())

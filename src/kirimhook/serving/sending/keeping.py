@@ -6,14 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kirimhook.sender.database import StorageUnavailable
-from kirimhook.sender.service.replaying import LEFT_ALONE
 
 if TYPE_CHECKING:
     from kirimhook.observe import Meter, Observer
     from kirimhook.sender.service import Sender
     from kirimhook.sender.service.keeping import Kept
 
-COUNTED = ("closed", "expired", "deliveries", "events", "answers", "sessions", "replay_runs")
+COUNTED = ("closed", "expired", "deliveries", "events", "answers")
 
 
 class Janitor:
@@ -37,11 +36,11 @@ class Janitor:
 
     async def _run(self) -> None:
         while True:
-            pause = await self._round()
-            await asyncio.sleep(pause)
+            if not await self._round():
+                await asyncio.sleep(self._interval)
 
-    async def _round(self) -> float:
-        """Seconds until the next one."""
+    async def _round(self) -> bool:
+        """Whether there is more to do at once."""
         try:
             kept = await self._sender.keep()
         except StorageUnavailable as error:
@@ -50,18 +49,11 @@ class Janitor:
             self._observer.event("keeping_failed", reason="a defect of ours", error=error)
         else:
             self._note(kept)
-            return next_round(kept, self._interval)
-        return self._interval
+            return kept.more
+        return False
 
     def _note(self, kept: Kept) -> None:
         for what in COUNTED:
             self._counts[what] += getattr(kept, what)
         if kept.expired:
             self._observer.event("deliveries_expired", deliveries=kept.expired)
-
-
-def next_round(kept: Kept, interval: float) -> float:
-    """Seconds until it: sooner where a run may have to be gone on with."""
-    if kept.more:
-        return 0
-    return min(interval, LEFT_ALONE) if kept.running else interval

@@ -1,1 +1,0 @@
-"""How long servers take for their pages, with few rows and with many."""
