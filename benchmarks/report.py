@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from benchmarks.cases.pages import INBOX_PAGES, SENDERS_PAGES
 from benchmarks.inboxes.storages import JETSTREAM, JETSTREAM_THREE, POSTGRESQL, SQLITE
 from benchmarks.measure import Measurement
 from benchmarks.sending.stock import DIALECTS
@@ -50,6 +51,16 @@ TARGETS = (
     Target(f"drain.{POSTGRESQL}", f"acks.{POSTGRESQL}.1", 0.75),
     Target(f"drain_finished.{POSTGRESQL}", f"acks.{POSTGRESQL}.1", 0.75),
     Target(f"drain_finished.{POSTGRESQL}", f"drain.{POSTGRESQL}", 0.9),
+    *(
+        Target(f"pages.{dialect}.many.{page}", f"pages.{dialect}.few.{page}", 2, "p50_ms", at_most=True)
+        for dialect in DIALECTS
+        for page in SENDERS_PAGES
+    ),
+    *(
+        Target(f"inbox.{storage}.many.{page}", f"inbox.{storage}.few.{page}", 2, "p50_ms", at_most=True)
+        for storage in (SQLITE, POSTGRESQL)
+        for page in INBOX_PAGES
+    ),
 )
 """Those that the project has set itself."""
 

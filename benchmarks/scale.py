@@ -54,6 +54,11 @@ class Scale:
     isolated: int = 25
     """How long: more than two timeouts."""
     isolated_warm_up: int = 5
+    few: int = 1_000
+    """Deliveries, or events, of what a page is looked at with; and many."""
+    many: int = 1_000_000
+    looks: int = 40
+    """At each page."""
     usual: int = 4_000
     """Deliveries of Celery."""
     usual_warm_up: int = 500
@@ -85,6 +90,9 @@ QUICK = Scale(
     isolated_rate=100,
     isolated=1,
     isolated_warm_up=0,
+    few=200,
+    many=2_000,
+    looks=3,
     usual=100,
     usual_warm_up=20,
 )

@@ -1,8 +1,8 @@
 """What every test runs under: nothing leaves the machine, and nothing is left out in silence.
 
 `@pytest.mark.needs("strace")`: on a user's machine without strace the test is deselected, and the summary
-says so; where CI is set it is an error. `tmpfs` stands for being allowed to mount one. Where CI is set, a skipped
-or xfailed test fails the run.
+says so; where CI is set it is an error. `tmpfs` stands for being allowed to mount one, `chromium` for any Chrome. Where
+CI is set, a skipped or xfailed test fails the run.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ def _missing(item: pytest.Item) -> list[str]:
 
 
 def _is_here(tool: str) -> bool:
+    if tool == "chromium":
+        from tests.browser.chrome import find
+
+        return find() is not None
     if tool != "tmpfs":
         return shutil.which(tool) is not None
     from tests.crash.small_disk import can_mount  # of this repository: not for those who only have this file

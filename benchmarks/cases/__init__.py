@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from benchmarks import load
-from benchmarks.cases import acks, deliveries, drains, handlers, inboxes, isolation, publishing, usual
-from benchmarks.inboxes.storages import STORAGES
+from benchmarks.cases import acks, deliveries, drains, handlers, inboxes, isolation, pages, publishing, usual
+from benchmarks.inboxes.storages import POSTGRESQL, STORAGES
+from benchmarks.inboxes.storages import SQLITE as SQLITE_INBOX
 from benchmarks.measure import Case
 from benchmarks.sending.stock import DIALECTS, SQLITE
+
+LOOKED_AT = (SQLITE_INBOX, POSTGRESQL)
+"""Inboxes that list by state."""
 
 RECEIVER: dict[str, Case] = {
     "bare": Case("a bare ASGI callable on the same server", acks.bare, load.missing),
@@ -71,5 +75,10 @@ INBOXES: dict[str, Case] = {
     },
 }
 
-PARTS = {"receiver": RECEIVER, "sender": SENDER, "inboxes": INBOXES}
-CASES: dict[str, Case] = {**RECEIVER, **SENDER, **INBOXES}
+PAGES: dict[str, Case] = {
+    **{f"pages.{dialect}": Case(f"{dialect}, the dashboard", pages.dashboard(dialect)) for dialect in DIALECTS},
+    **{f"inbox.{storage}": Case(f"{storage}, an inbox's pages", pages.inbox(storage)) for storage in LOOKED_AT},
+}
+
+PARTS = {"receiver": RECEIVER, "sender": SENDER, "inboxes": INBOXES, "pages": PAGES}
+CASES: dict[str, Case] = {**RECEIVER, **SENDER, **INBOXES, **PAGES}

@@ -30,6 +30,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 DIALECTS = (SQLITE, POSTGRESQL)
 POSTGRES_SETTINGS = {"shared_buffers": "128MB", "autovacuum_naptime": "60s"}
 """PostgreSQL's own defaults, which its test kit makes smaller; everything is durable."""
+DEAD_IN = 50
 PATIENCE = 120.0
 """Seconds for what is done with a million rows."""
 
@@ -51,6 +52,8 @@ class Stock:
         self.key = ""
         self.subscriptions: list[str] = []
         """Their ids; one for each endpoint, in order."""
+        self.dead: list[str] = []
+        """Dead letters; ids."""
         self._next = 0
 
     def make(self, urls: Sequence[str]) -> None:
@@ -158,6 +161,14 @@ class Databases:
     def behind(self, dialect: str, urls: Sequence[str]) -> Stock:
         """With deliveries that are due, all to the first endpoint."""
         return self._keep(dialect, "behind", urls, self._scale.behind, (State.DUE, range(1)))
+
+    def looked_at(self, dialect: str, size: str, count: int, urls: Sequence[str]) -> Stock:
+        """With finished deliveries and, one in `DEAD_IN`, dead letters, to all endpoints in turn."""
+        stock = self._keep(dialect, size, urls, count, (State.FINISHED, range(len(urls))))
+        if not stock.dead:
+            stock.dead = stock.add(count // DEAD_IN, State.DEAD, range(len(urls)))
+            stock.settle_down()
+        return stock
 
     def _keep(
         self, dialect: str, kind: str, urls: Sequence[str], count: int, what: tuple[State, Sequence[int]]

@@ -103,16 +103,34 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "work_resumed": LogEvent(WARNING, ("seconds",), "The inbox answers again."),
     "purge_failed": LogEvent(WARNING, ("reason",), "What is past its retention could not be removed this time."),
     "purged": LogEvent(DEBUG, ("payloads", "records"), "What is past its retention was removed."),
+    "admin_signed_in": LogEvent(INFO, ("client",), "Somebody signed in to the pages of the admin port."),
+    "admin_sign_in_failed": LogEvent(WARNING, ("client", "reason"), "Somebody could not sign in to these pages."),
+    "inbox_paused": LogEvent(WARNING, ("client",), "An operator paused all handling, by the pages."),
+    "inbox_resumed": LogEvent(INFO, ("client",), "An operator let handling go on, by the pages."),
+    "event_put_back": LogEvent(INFO, ("client", "number"), "An operator put back one event, by the pages."),
+    "put_back_started": LogEvent(
+        INFO, ("client", "run", "expected"), "An operator had many events put back, by the pages; so many, or more."
+    ),
+    "put_back_ended": LogEvent(
+        INFO, ("run", "state", "put_back", "no_body", "elsewhere"), "That ended: what became of them."
+    ),
+    "page_failed": LogEvent(ERROR, ("method", "path"), "A defect of ours in a page of the admin port."),
     "serve_started": LogEvent(
         INFO,
-        ("url", "host", "port", "path", "tls", "admin_url", "admin_port", "worker", "processes", "hint"),
+        (
+            *("url", "host", "port", "path", "tls", "admin_url", "admin_port", "pages_url"),
+            *("worker", "processes", "hint"),
+        ),
         "All processes serve, on these ports.",
     ),
     "serve_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
     "serve_stopped": LogEvent(INFO, (), "Stopped; what was accepted is stored."),
     "sender_started": LogEvent(
         INFO,
-        ("url", "host", "port", "tls", "ca", "admin_url", "admin_port", "database", "engine", "processes", "hint"),
+        (
+            *("url", "host", "port", "tls", "ca", "dashboard", "admin_url", "admin_port"),
+            *("database", "engine", "processes", "hint"),
+        ),
         "All processes of a sender run, on these ports.",
     ),
     "sender_stopping": LogEvent(INFO, ("signal",), "Told to stop: finishing what was begun."),
@@ -135,10 +153,16 @@ LOG_EVENTS: dict[str, LogEvent] = {
         "A call of the sender's API was answered, and how.",
     ),
     "request_unserved": LogEvent(
-        WARNING, ("request_id", "reason", "detail"), "Storage did not take a call of the sender's API: 503."
+        WARNING, ("request_id", "reason", "detail"), "Storage did not take a call of the sender's API, or a page: 503."
     ),
     "request_failed": LogEvent(
-        ERROR, ("request_id", "method", "path", "organisation_id"), "A defect of ours in a call of the API: 500."
+        ERROR,
+        ("request_id", "method", "path", "organisation_id"),
+        "A defect of ours in a call of the API, or a page: 500.",
+    ),
+    "signed_in": LogEvent(INFO, ("organisation_id", "key_id", "client"), "Somebody signed in to the dashboard."),
+    "sign_in_failed": LogEvent(
+        WARNING, ("client", "reason"), "A key did not open the dashboard, or there were too many tries."
     ),
     "process_killed": LogEvent(ERROR, ("processes", "after"), "Processes did not stop in time."),
     "engine_started": LogEvent(INFO, (), "Deliveries are being made."),
@@ -162,6 +186,9 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "endpoint_unusable": LogEvent(
         ERROR, ("subscription_id", "reason"), "Nothing can be signed for a subscription: its deliveries wait."
     ),
+    "minutes_not_written": LogEvent(
+        WARNING, ("reason",), "What the dashboard shows by the minute was not written; it is tried again, told once."
+    ),
     "endpoints_stale": LogEvent(WARNING, ("reason",), "It could not be seen whether subscriptions were changed."),
     "not_notified": LogEvent(
         ERROR, ("notices", "reason"), "The operator could not be told of so many things; it is tried again."
@@ -174,7 +201,8 @@ LOG_EVENTS: dict[str, LogEvent] = {
 
 
 class Metric(NamedTuple):
-    """`kind`: counter, gauge or histogram. `label` names its one label or is "". `writer`: its thread."""
+    """`kind`: counter, gauge or histogram. `label`: its name, "" for none, or two with a blank between, as in the
+    counts' own names (of which the first may hold blanks). `writer`: its thread."""
 
     kind: str
     label: str
@@ -188,11 +216,15 @@ METRICS: dict[str, Metric] = {
         "histogram", "", "ack loop", "From a complete request to its 200, the commit included."
     ),
     "kirimhook_received_bytes_total": Metric("counter", "", "ack loop", "Bytes of bodies that were stored."),
+    "kirimhook_received_types_total": Metric("counter", "type", "ack loop", "Stored by type; after 100: other."),
     "kirimhook_buffered_bytes": Metric("gauge", "", "ack loop", "Bytes of the bodies being read now."),
     "kirimhook_waiting_commits": Metric("gauge", "", "ack loop", "Events handed to storage, not yet committed."),
     "kirimhook_connections": Metric("gauge", "", "ack loop", "Open connections."),
     "kirimhook_connections_cut_total": Metric("counter", "why", "ack loop", "Connections closed by a limit."),
     "kirimhook_handled_total": Metric("counter", "outcome", "control loop", "Handled events by how it ended."),
+    "kirimhook_ended_types_total": Metric(
+        "counter", "type outcome", "control loop", "The same by type too: the first 100, all others as `other`."
+    ),
     "kirimhook_leases_lost_total": Metric(
         "counter", "", "control loop", "Results refused, or leases not renewed, because another worker has them."
     ),
@@ -207,6 +239,12 @@ METRICS: dict[str, Metric] = {
         "counter", "result", "API loop", "Calls of the API: ok, the code of an error, or hung_up."
     ),
     "kirimhook_sender_request_seconds": Metric("histogram", "", "API loop", "From a call's head to its answer."),
+    "kirimhook_sender_pages_total": Metric(
+        "counter", "status", "API loop", "Requests to the dashboard, by the HTTP status of the answer, or hung_up."
+    ),
+    "kirimhook_sender_page_seconds": Metric(
+        "histogram", "", "API loop", "From a request to the dashboard to the head of its answer."
+    ),
     "kirimhook_sender_attempts_total": Metric("counter", "outcome", "engine loop", "Attempts by how they ended."),
     "kirimhook_sender_finished_total": Metric("counter", "status", "engine loop", "Deliveries by how they ended."),
     "kirimhook_sender_disabled_total": Metric("counter", "why", "engine loop", "Subscriptions disabled, and why."),
@@ -226,13 +264,17 @@ METRICS: dict[str, Metric] = {
         "counter",
         "what",
         "engine loop",
-        "Housekeeping: deliveries closed, expired and purged, events and answers forgotten.",
+        "Housekeeping: deliveries closed, expired and purged, events, answers, sessions and replay runs forgotten.",
     ),
     "kirimhook_sender_notices_total": Metric(
         "counter", "result", "engine loop", "What the operator was told of, and what he could not be."
     ),
 }
 """Every metric. A counter is written by one thread only, so that counting needs no lock."""
+
+MOST_TYPES = 100
+"""Event types that are counted apart in a process: whoever can sign a delivery can name a type."""
+OTHER_TYPES = "other"
 
 ACK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper bounds of the histogram's buckets, in seconds; the last bucket is open."""

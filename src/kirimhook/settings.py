@@ -154,6 +154,9 @@ class SenderSettings:
     disable_after: Annotated[int, Setting("Failed deliveries in a row that disable a subscription.", 1)] = 20
     held_bound: Annotated[int, Setting("Open deliveries that a disabled subscription may hold.", 0)] = 100_000
     retention: Annotated[float, Setting("How long a delivery is kept.", 1, 10 * _YEAR)] = 30 * 86_400.0
+    session_seconds: Annotated[
+        float, Setting("How long one stays signed in to the dashboard; no longer than the key is good.", 60, _YEAR)
+    ] = 43_200.0
     keep_interval: Annotated[float, Setting("Between rounds of retention, deletion and expiry.", 0.01, 86_400)] = 60.0
     keep_batch: Annotated[int, Setting("Rows of one step of them.", 1, 100_000)] = 1000
     notify_every: Annotated[

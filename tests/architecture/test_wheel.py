@@ -12,6 +12,7 @@ import pytest
 
 from tests.architecture.tree import PACKAGE, ROOT
 
+SHIPPED = {".css", ".html", ".js", ".json", ".py", ".svg"}
 PROGRAM = """
 import asyncio, contextlib, sqlite3, time
 from kirimhook import Hooks, Keyring, Receiver, Secret, Worker, open_inbox, sign, verify
@@ -89,7 +90,7 @@ def packages(python: Path) -> set[str]:
 
 def test_the_wheel_holds_the_package_and_its_type_marker(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    ours = {f"kirimhook/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*") if path.suffix in {".py", ".json"}}
+    ours = {f"kirimhook/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*") if path.suffix in SHIPPED}
     assert "kirimhook/py.typed" in names
     assert {name for name in names if "dist-info" not in name} == ours | {"kirimhook/py.typed"}
 

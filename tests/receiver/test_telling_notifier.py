@@ -358,7 +358,7 @@ class Hanging(Counting):
         self._scene = scene
         self._other: Notifier | None = other
 
-    async def list(self, *given: Any) -> Any:
+    async def list(self, *given: Any, **named: Any) -> Any:
         page = await self.inbox.list(*given)
         other, self._other = self._other, None
         if other is not None:

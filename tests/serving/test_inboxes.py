@@ -7,29 +7,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kirimhook.backends import migrate_inbox
-from kirimhook.testing.nats import nats_cluster
-from kirimhook.testing.postgres import postgres_server
 from tests.cli.conftest import places
 from tests.cli.inboxes import KINDS, Places
 from tests.crash.waiting import until
 from tests.serving.processes import Serving, post, serve
+from tests.serving.servers import PASSWORD, nats, postgresql, with_password
 
 __all__ = ["places"]
-
-PASSWORD = "h0rse-staple"
-
-
-def with_password(url: str) -> str:
-    """Neither server asks for one here, and both take it."""
-    if url.startswith("postgresql://"):
-        return url.replace("kirimhook@", f"kirimhook:{PASSWORD}@", 1)
-    return url.replace("nats://", f"nats://kirimhook:{PASSWORD}@", 1)
 
 
 def said(served: Serving) -> str:
@@ -54,18 +44,6 @@ def test_it_receives_handles_and_is_seen(kind: str, places: Places, tmp_path: Pa
         assert sum(states.values()) == states["done"] + states["running"] == 1  # it may not have been settled yet
         assert PASSWORD not in said(served)
         assert not any(PASSWORD in page for page in pages)
-
-
-@contextlib.contextmanager
-def postgresql() -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    with postgres_server() as server:
-        yield server.url(), lambda: server.stop(immediately=True), server.start
-
-
-@contextlib.contextmanager
-def nats() -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    with nats_cluster(1, sync_always=False) as cluster:
-        yield cluster.url(partitions=2), cluster.nodes[0].kill, cluster.nodes[0].start
 
 
 @pytest.mark.parametrize("servers", [postgresql, nats])

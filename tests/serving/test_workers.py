@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.crash.waiting import until
 from tests.serving.processes import APP, NEVER_LOOKS, OTHER, SECRET, SOON, Serving, is_refused, open_gate, post, serve
 
 POSTS = 120
@@ -164,6 +165,8 @@ def test_a_process_that_hangs_delays_the_admin_port_only_so_long_and_keeps_its_c
     with serve(tmp_path, "--workers", "2") as served:
         assert post_many(served, "a") == [200] * POSTS
         assert acked(served) == POSTS
+        # or it might hang while it writes, and nobody else could
+        until(lambda: served.status()["inbox"]["states"]["done"] == POSTS, "all are handled")
         stuck = children(served)[0]
         stuck.suspend()
         try:

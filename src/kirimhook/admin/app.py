@@ -1,9 +1,12 @@
-"""The admin port's ASGI application: four pages, read only. Mount it nowhere public: it asks for no password."""
+"""The admin port's ASGI application: four pages for programs, read only, and what a half has for people.
+
+Mount it nowhere public: the four ask for no password.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kirimhook.admin.status import status
 
@@ -29,10 +32,32 @@ class Page(NamedTuple):
     more: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class AdminApp:
-    """`/healthz`, `/readyz`, `/metrics`, `/status`; GET and HEAD."""
+class Pages(Protocol):
+    """What a half has for people: an ASGI application for all paths under `prefix`. One event loop."""
 
-    def __init__(self, fleet: Callable[[], Awaitable[Any]], version: str, view: View) -> None:
+    @property
+    def prefix(self) -> str:
+        """Begins with a slash, and ends without one."""
+        ...
+
+    def start(self) -> None: ...
+
+    def end_streams(self) -> None:
+        """End what would keep connections open, and what looks by itself. Pages are still shown."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None: ...
+
+
+class AdminApp:
+    """`/healthz`, `/readyz`, `/metrics`, `/status`; GET and HEAD. `/` leads to `pages`, where there are any."""
+
+    def __init__(
+        self, fleet: Callable[[], Awaitable[Any]], version: str, view: View, pages: Pages | None = None
+    ) -> None:
+        self.pages = pages
         self._fleet = fleet
         self._version = version
         self._view = view
@@ -43,9 +68,12 @@ class AdminApp:
             "/status": self._status,
         }
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's shape
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"the admin port speaks HTTP, not {scope['type']}")
+        if self.pages is not None and f"{scope['path']}/".startswith(f"{self.pages.prefix}/"):
+            await self.pages(scope, receive, send)
+            return
         page = await self._page(scope)
         headers = [
             (b"content-type", page.content_type),
@@ -60,10 +88,19 @@ class AdminApp:
     async def _page(self, scope: Message) -> Page:
         make = self._pages.get(scope["path"])
         if make is None:
-            return Page(404, TEXT, f"not found; here are: {' '.join(self._pages)}\n".encode())
+            return self._other(scope["path"])
         if scope["method"] not in {"GET", "HEAD"}:
             return Page(405, TEXT, b"method not allowed\n", ((b"allow", b"GET, HEAD"),))
         return await make(scope)
+
+    def _other(self, path: str) -> Page:
+        here = [*self._pages]
+        if self.pages is not None:
+            prefix = self.pages.prefix
+            if path == "/":
+                return Page(303, TEXT, f"see {prefix}\n".encode(), ((b"location", prefix.encode()),))
+            here.append(prefix)
+        return Page(404, TEXT, f"not found; here are: {' '.join(here)}\n".encode())
 
     async def _healthz(self, scope: Message) -> Page:  # noqa: ARG002  # every page gets the scope
         """The process is alive: it answers. Asks nobody else."""

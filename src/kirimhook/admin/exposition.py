@@ -89,12 +89,13 @@ def _processes(fleet: AnyFleet) -> Iterator[Family]:
 
 
 def counter(name: str, about: str, label: str, counts: Mapping[str, float]) -> Family:
-    """By `label`, or of one number where it is empty."""
+    """By `label`, or by two with a blank between, or of one number where it is empty."""
     from prometheus_client.core import CounterMetricFamily
 
-    family = CounterMetricFamily(name.removesuffix(TOTAL), about, labels=[label] if label else [])
-    for value, count in sorted(counts.items()) if label else [("", sum(counts.values()))]:
-        family.add_metric([value] if label else [], count)
+    labels = label.split()
+    family = CounterMetricFamily(name.removesuffix(TOTAL), about, labels=labels)
+    for value, count in sorted(counts.items()) if labels else [("", sum(counts.values()))]:
+        family.add_metric(value.rsplit(" ", len(labels) - 1) if labels else [], count)
     return family
 
 

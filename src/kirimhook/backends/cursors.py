@@ -27,5 +27,6 @@ def read_cursor(where: Filter, cursor: str) -> int:
 
 def _seal(where: Filter, number: int) -> bytes:
     """Keeps mistakes out, not attackers, who may list anything anyway."""
-    rest = (where.types, where.event_id, where.numbers, where.received_after, where.received_before)
+    span = (where.received_after, where.received_before, where.above, where.below, where.ordering_key)
+    rest = (where.types, where.event_id, where.numbers, *span)
     return hashlib.blake2b(repr((sorted(where.states), rest, number)).encode(), digest_size=8).digest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from kirimhook.cli.inbox_opened import ABOUT, VARIABLE
 from kirimhook.cli.logs import LogFormat, LogLevel
 from kirimhook.contract.events import Identity
 from kirimhook.settings import ReceiverSettings, SettingsError, described
+
+if TYPE_CHECKING:
+    from kirimhook.serving.options import PagesOptions
 
 USUAL = ReceiverSettings()
 _ABOUT = described(ReceiverSettings)
@@ -89,13 +93,31 @@ AdminPort = Annotated[
         "--admin-port",
         min=0,
         max=65_535,
-        help="/healthz /readyz /metrics /status. 0: any free port.",
+        help="/healthz /readyz /metrics /status, and pages at /inbox. 0: any free port.",
         rich_help_panel=WATCHING,
     ),
 ]
 AdminHost = Annotated[
-    str, typer.Option("--admin-host", help="It asks for no password: keep it private.", rich_help_panel=WATCHING)
+    str, typer.Option("--admin-host", help="Keep it private: only its pages ask for a token.", rich_help_panel=WATCHING)
 ]
+AdminTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--admin-token-file",
+        help="What the admin port's pages ask for; or $KIRIMHOOK_ADMIN_TOKEN. Needed where it is not on loopback.",
+        rich_help_panel=WATCHING,
+    ),
+]
+AdminAllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--admin-allow-host",
+        metavar="NAME",
+        help="A name of this machine that its pages may be asked for by, without a token; repeat it.",
+        rich_help_panel=WATCHING,
+    ),
+]
+NoPages = Annotated[bool, typer.Option("--no-pages", help="No pages on the admin port.", rich_help_panel=WATCHING)]
 NoAdmin = Annotated[bool, typer.Option("--no-admin", help="No admin port.", rich_help_panel=WATCHING)]
 Notify = Annotated[
     str | None,
@@ -120,6 +142,13 @@ Level = Annotated[
     LogLevel,
     typer.Option("--log-level", help="debug logs every ack and every handled event.", rich_help_panel=WATCHING),
 ]
+
+
+def pages_from(token_file: Path | None, hosts: list[str] | None, *, no_pages: bool) -> PagesOptions | None:
+    """Raises `OptionsError` for a token that cannot be read, or that is too short."""
+    from kirimhook.serving.options import PagesOptions, read_token
+
+    return None if no_pages else PagesOptions(read_token(token_file, os.environ), tuple(hosts or ()))
 
 
 def settings_from(**given: object) -> ReceiverSettings:

@@ -58,7 +58,11 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events. Empty means all; `types` may end in `*`; the window is [after, before) on arrival, in ms."""
+    """Which events. Empty means all; `types` may end in `*`; the window is [after, before) on arrival, in ms.
+
+    `above` and `below` hold the numbers strictly between them: with both, a look costs no more than that many events.
+    With `ordering_key` and no finished state, it costs no more than the unfinished events of that key.
+    """
 
     states: frozenset[EventState] = field(default_factory=frozenset)
     types: tuple[str, ...] = ()
@@ -66,6 +70,9 @@ class Filter:
     numbers: tuple[int, ...] = ()
     received_after: int | None = None
     received_before: int | None = None
+    above: int | None = None
+    below: int | None = None
+    ordering_key: str | None = None
 
 
 class Page(NamedTuple):
@@ -159,8 +166,11 @@ class Inbox(Protocol):
         """
         ...
 
-    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
-        """Raises ValueError for a cursor that this inbox did not give."""
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None, *, bodies: bool = True) -> Page:
+        """Without `bodies` these are empty, and not read: a list of large ones costs no more than one of small ones.
+
+        Raises ValueError for a cursor that this inbox did not give.
+        """
         ...
 
     async def count(self, where: Filter) -> int: ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kirimhook.contract.headers import DeliveryHeaders, parse
 from kirimhook.contract.signature import Reason
-from kirimhook.observe import Meter, Observer
+from kirimhook.observe import MOST_TYPES, OTHER_TYPES, Meter, Observer
 from kirimhook.receiver.admission import Admission, Judgement, Ordering
 from kirimhook.receiver.answers import Answer, unavailable
 from kirimhook.receiver.clockcheck import ClockCheck
@@ -62,6 +62,7 @@ class Reception:
         self._failed = unavailable("receiver_failed", parts.settings.retry_after)
         self._requests = parts.meter.counter("kirimhook_requests_total")
         self._stored_bytes = parts.meter.counter("kirimhook_received_bytes_total")
+        self._stored_types = parts.meter.counter("kirimhook_received_types_total")
         self._not_started = unavailable("not_started", parts.settings.retry_after)
         self._told_not_started = False
         self._threads: ThreadPoolExecutor | None = None
@@ -127,6 +128,10 @@ class Reception:
             return reply
         if reason == _FRESH:
             self._stored_bytes[""] += size
+            kind, known = headers.event_type, self._stored_types
+            if kind not in known and len(known) >= MOST_TYPES:
+                kind = OTHER_TYPES
+            known[kind] += 1
         elif reason == _OF_PARKED:
             self.observer.event("duplicate_of_parked", bytes=size, **named(headers))
         if self.observer.is_enabled(DEBUG):

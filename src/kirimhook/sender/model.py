@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPEN",
+    "RUN_TRANSITIONS",
     "TRANSITIONS",
     "DeadReason",
     "DeliveryKind",
@@ -26,6 +27,8 @@ __all__ = [
     "Move",
     "NewEvent",
     "Rank",
+    "RunMove",
+    "RunStatus",
     "SigningSecret",
     "SubscriptionStatus",
     "after",
@@ -109,6 +112,31 @@ class Rank(IntEnum):
 
     LIVE = 0
     BACKGROUND = 1
+
+
+class RunStatus(StrEnum):
+    """Of a replay of all that match (`replay_runs`)."""
+
+    RUNNING = "running"
+    DONE = "done"
+    """It came to the end of what matches."""
+    STOPPED = "stopped"
+    """By its organisation; what it had put in the queue stays there."""
+
+
+class RunMove(StrEnum):
+    """What can happen to a run."""
+
+    STEP = "step"
+    FINISH = "finish"
+    STOP = "stop"
+
+
+RUN_TRANSITIONS: dict[tuple[RunStatus, RunMove], RunStatus] = {
+    (RunStatus.RUNNING, RunMove.STEP): RunStatus.RUNNING,
+    (RunStatus.RUNNING, RunMove.FINISH): RunStatus.DONE,
+    (RunStatus.RUNNING, RunMove.STOP): RunStatus.STOPPED,
+}
 
 
 class NewEvent(NamedTuple):

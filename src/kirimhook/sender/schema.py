@@ -166,6 +166,14 @@ deliveries = Table(
         postgresql_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
         sqlite_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
     ),
+    Index(
+        "ix_deliveries_unreplayed_organisation",
+        "organisation_id",
+        "status",
+        "id",
+        postgresql_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
+        sqlite_where=text("replayed_by IS NULL AND status IN ('dead', 'failed')"),
+    ),
 )
 
 queue = Table(
@@ -206,6 +214,56 @@ notices = Table(  # one row is the turn of who tells (store.notices)
     Column("notice", Text, nullable=False),  # telling.Notice as JSON
     Column("due_at", BigInteger, nullable=False, index=True),  # when it happened, or when the turn is free
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
+)
+
+sessions = Table(  # of the dashboard
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of what the cookie holds
+    Column("organisation_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),  # that signed in: its end is the session's
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+minutes = Table(  # what came of attempts, for people to look at; the account is `store.ledger`
+    "minutes",
+    metadata,
+    Column("organisation_id", Text, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, index=True),  # since the epoch, in minutes
+    Column("subscription_id", Text, primary_key=True),  # or "": the sum over the organisation
+    Column("writer", Text, primary_key=True),  # no two write one row
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("dead", Integer, nullable=False),
+    Column("latencies", Text, nullable=False),  # JSON: how many successes by bucket of the time since the publish
+)
+
+replay_runs = Table(  # replays of all that match, step by step
+    "replay_runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", Text, nullable=False),
+    Column("sought", Text, nullable=False),  # the filter, as JSON
+    Column("until", Text, nullable=False),  # the id before which: what dies again is not taken in
+    Column("after", Text),  # the id up to which it has come
+    Column("status", Text, nullable=False),  # model.RunStatus
+    Column("matched", Integer),  # how many there were when it was begun; null: more than were counted
+    Column("enqueued", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("moved_at", BigInteger, nullable=False),
+    Index("ix_replay_runs_status", "status", "moved_at"),
+    Index(None, "organisation_id", "id"),
+)
+
+replay_steps = Table(  # what each step of a run made: deliveries whose ids follow each other
+    "replay_steps",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("first", Text, primary_key=True),
+    Column("last", Text, nullable=False),
+    Column("deliveries", Integer, nullable=False),
 )
 
 seals = Table(

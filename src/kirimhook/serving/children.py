@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """One process; it runs once. `last` is what it reported last, until it is gone and after."""
+    """One process; it runs once. `last` is what it reported last, until it is gone and after.
+
+    `counted` is the same, or what it counted since.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, channel: Channel, read: Read) -> None:
         self._process = process
         self._read = read
         self._channel = channel
         self._reports = asyncio.Condition()
-        self._heard = 0
+        self._heard = {Word.REPORT: 0, Word.COUNTS: 0}
         self._listening = asyncio.create_task(self._listen())
         self._ended = asyncio.create_task(process.wait())
         self._ready = asyncio.Event()
         self.last: ProcessReport | None = None
+        self.counted: ProcessReport | None = None
 
     @classmethod
     async def start(cls, command: Sequence[str], listening: socket.socket | None, read: Read) -> Self:
@@ -69,14 +73,21 @@ class Child:
 
     async def ask(self, timeout: float) -> bool:
         """Ask for a report; whether one came within `timeout` seconds."""
+        return await self._ask(Order.REPORT, Word.REPORT, timeout)
+
+    async def ask_counts(self, timeout: float) -> bool:
+        """Ask for what it counted; whether that came within `timeout` seconds."""
+        return await self._ask(Order.COUNTS, Word.COUNTS, timeout)
+
+    async def _ask(self, order: Order, answer: Word, timeout: float) -> bool:
         if not self.is_ready:
             return False
-        before = self._heard
-        self._channel.say({"do": Order.REPORT})
+        before = self._heard[answer]
+        self._channel.say({"do": order})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._reports:
-                await self._reports.wait_for(lambda: self._heard > before or self._listening.done())
-        return self._heard > before
+                await self._reports.wait_for(lambda: self._heard[answer] > before or self._listening.done())
+        return self._heard[answer] > before
 
     def refresh(self) -> None:
         self._channel.say({"do": Order.REFRESH})
@@ -103,15 +114,17 @@ class Child:
             while (message := await self._channel.hear()) is not None:
                 if message.get("is") == Word.READY:
                     self._ready.set()
-                elif message.get("is") == Word.REPORT:
-                    await self._note(message["report"])
+                elif message.get("is") in self._heard:
+                    await self._note(Word(message["is"]), message["report"])
         finally:
             self._channel.hang_up()  # or one that talks nonsense could not be told to stop: now it drains
             async with self._reports:
                 self._reports.notify_all()
 
-    async def _note(self, report: dict[str, object]) -> None:
+    async def _note(self, word: Word, report: dict[str, object]) -> None:
         async with self._reports:
-            self.last = self._read(report)
-            self._heard += 1
+            self.counted = self._read(report)
+            if word == Word.REPORT:
+                self.last = self.counted
+            self._heard[word] += 1
             self._reports.notify_all()

@@ -24,6 +24,8 @@ LONGEST_LINE = 1024 * 1024
 
 class Order(StrEnum):
     REPORT = "report"
+    COUNTS = "counts"
+    """A report without a look at the storage."""
     REFRESH = "refresh"
     STOP = "stop"
 
@@ -31,6 +33,7 @@ class Order(StrEnum):
 class Word(StrEnum):
     READY = "ready"
     REPORT = "report"
+    COUNTS = "counts"
 
 
 class Channel:

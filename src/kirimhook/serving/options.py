@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kirimhook.serving.limits import Limits
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import os
 
     from kirimhook.serving.server import Tls
+
+
+TOKEN_VARIABLE = "KIRIMHOOK_ADMIN_TOKEN"  # noqa: S105  # its name, not the token
 
 
 class ServeError(Exception):
@@ -44,6 +48,35 @@ class Address:
         return f"{scheme}://{host}:{self.port}{path}"
 
 
+LEAST_TOKEN = 16
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class PagesOptions:
+    """Who may see the pages of the admin port."""
+
+    token: str | None = field(default=None, repr=False)
+    """None: whoever is on this machine, where the port is on loopback; else nobody."""
+    hosts: tuple[str, ...] = ()
+    """Names in the Host header that are let in without a token, beside this machine's own."""
+
+    def __post_init__(self) -> None:
+        token = self.token
+        if token is not None and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable()):
+            raise OptionsError(f"the admin port's token must be {LEAST_TOKEN} or more printable ASCII characters")
+
+
+def read_token(file: os.PathLike[str] | None, environ: Mapping[str, str]) -> str | None:
+    """The token of the admin port's pages: of the file, else of the environment. Raises `OptionsError`."""
+    if file is None:
+        return environ.get(TOKEN_VARIABLE) or None
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"--admin-token-file: cannot read {file}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Where webhooks are received."""
@@ -68,6 +101,8 @@ class Options:
     secrets_file: str | os.PathLike[str] | None = None
     """None: from the environment."""
     admin: Address | None = None
+    pages: PagesOptions | None = field(default_factory=PagesOptions)
+    """None: the admin port is for programs alone."""
     processes: int = 1
     settings: ReceiverSettings = field(default_factory=ReceiverSettings)
     limits: Limits = field(default_factory=Limits)

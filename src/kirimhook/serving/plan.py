@@ -40,6 +40,10 @@ class Service(Protocol):
 
     async def report(self) -> ProcessReport: ...
 
+    async def counts(self) -> ProcessReport:
+        """The same, without a look at the storage: what is said of that was true when it was last asked."""
+        ...
+
 
 class Plan(Protocol):
     """How many processes there are, where they listen, what they say together. Plain: it runs nothing itself."""
@@ -66,7 +70,14 @@ class Plan(Protocol):
 
     def read_report(self, data: Mapping[str, Any]) -> ProcessReport: ...
 
-    def admin(self, fleet: Callable[[], Awaitable[Any]]) -> AdminApp: ...
+    def admin(
+        self, fleet: Callable[[], Awaitable[Any]], counts: Callable[[], Awaitable[Any]], service: Any
+    ) -> AdminApp:
+        """`fleet` asks for reports, `counts` for what was counted alone.
+
+        `service` is None where there are several, in processes of their own.
+        """
+        ...
 
     def tell_started(self, observer: Observer, sockets: Sockets, service: Any) -> None:
         """The line that says where it listens: for people, and for whoever started it on port 0.

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from kirimhook.serving.admin_port import AdminPort
 from kirimhook.serving.control import Channel, Order, Word
-from kirimhook.serving.listening import Listener, admin_server
 from kirimhook.serving.signals import Signals, obey_parent
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from kirimhook.admin.app import AdminApp
-    from kirimhook.admin.report import AnyFleet
+    from kirimhook.admin.report import AnyFleet, ProcessReport
     from kirimhook.serving.control import Inherited
     from kirimhook.serving.plan import Plan, Service
 
@@ -52,18 +50,20 @@ async def _alone(plan: Plan, make: Callable[[], Service]) -> int:
     refreshing.refresh = service.refresh
     began = time.time()
 
-    async def fleet() -> AnyFleet:
-        report = await service.report()
+    async def together(said: Awaitable[ProcessReport]) -> AnyFleet:
+        report = await said
         return plan.fleet(began, time.time(), 1, (report,), plan.totals, stopping=signals.stopping.is_set())
 
     await service.start(sockets.public)
-    admin = await start_admin(sockets.admin, plan.admin(fleet))
+    admin = await AdminPort.start(
+        sockets.admin, plan.admin(lambda: together(service.report()), lambda: together(service.counts()), service)
+    )
     plan.tell_started(service.observer, sockets, service)
     await signals.stopping.wait()
     plan.tell_stopping(service.observer, signals.stopped_by)
+    admin.quiet()
     await service.stop()
-    if admin is not None:
-        await admin.stop()
+    await admin.stop()
     plan.tell_stopped(service.observer)
     return 0
 
@@ -91,6 +91,8 @@ async def _obey(channel: Channel, service: Service, refresh: Callable[[], None],
         match order.get("do"):
             case Order.REPORT:
                 await _tell(channel, service)
+            case Order.COUNTS:
+                channel.say({"is": Word.COUNTS, "report": (await service.counts()).to_json()})
             case Order.REFRESH:
                 refresh()
             case Order.STOP:
@@ -120,11 +122,3 @@ class Refreshing:
         while self._again and self.refresh is not None:
             self._again = False
             await self.refresh()
-
-
-async def start_admin(bound: socket.socket | None, app: AdminApp) -> Listener | None:
-    if bound is None:
-        return None
-    listener = Listener(admin_server(app))
-    await listener.start(bound)
-    return listener

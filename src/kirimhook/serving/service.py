@@ -50,6 +50,10 @@ class Service:
         self._reporter = Reporter(self._inbox, self._meter, self.observer, receiver=self._receiver, worker=self._worker)
 
     @property
+    def inbox(self) -> Inbox:
+        return self._inbox
+
+    @property
     def hint(self) -> str | None:
         """What an operator should know about the inbox."""
         return self._opening.hint
@@ -94,6 +98,9 @@ class Service:
 
     async def report(self) -> ProcessReport:
         return await self._reporter.report()
+
+    async def counts(self) -> ProcessReport:
+        return self._reporter.counts()
 
     async def _stop_listening(self) -> None:
         if self._listener is not None:

@@ -1,6 +1,7 @@
 """Several processes on one socket: started, restarted when they crash, stopped together, and totalled.
 
-The supervisor runs no user's code and opens no storage: it has nothing of its own that could fail.
+The supervisor runs no user's code and opens no storage, but for a handle on the inbox when somebody looks at the admin
+port's pages: it has nothing of its own whose failure would matter.
 """
 
 from __future__ import annotations
@@ -8,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kirimhook.observe import Observer
+from kirimhook.serving.admin_port import AdminPort
 from kirimhook.serving.children import Child
 from kirimhook.serving.options import ServeError
-from kirimhook.serving.process import start_admin
 from kirimhook.serving.server import DRAIN
 from kirimhook.serving.signals import Signals
 
 if TYPE_CHECKING:
-    from kirimhook.admin.report import AnyFleet
-    from kirimhook.serving.listening import Listener
+    from kirimhook.admin.report import AnyFleet, ProcessReport
     from kirimhook.serving.plan import Plan
 
 ANSWER = 1.5
@@ -80,17 +80,17 @@ class Supervisor:
         self._stopping = self._signals.stopping
         self._sockets = self._plan.open_sockets()
         keeping: list[asyncio.Task[None]] = []
-        admin: Listener | None = None
+        admin = AdminPort()
         try:
             keeping = await self._start_all()
-            admin = await start_admin(self._sockets.admin, self._plan.admin(self._fleet))
+            admin = await AdminPort.start(self._sockets.admin, self._plan.admin(self._fleet, self._counts, None))
             if keeping:
                 self._plan.tell_started(self._observer, self._sockets, None)
             await self._stopping.wait()
         finally:
+            admin.quiet()
             clean = await self._stop_all(keeping)
-            if admin is not None:
-                await admin.stop()
+            await admin.stop()
         if self._failure:
             raise ServeError(self._failure)
         self._plan.tell_stopped(self._observer)
@@ -141,8 +141,8 @@ class Supervisor:
     async def _bury(self, slot: Slot, child: Child) -> None:
         """Its counts stay."""
         slot.child = None
-        if child.last is not None:
-            self._ended = self._ended.plus_ended(child.last)
+        if child.counted is not None:
+            self._ended = self._ended.plus_ended(child.counted)
         await child.close()
 
     def _give_up(self, why: str) -> None:
@@ -191,15 +191,23 @@ class Supervisor:
         os._exit(code)
 
     async def _fleet(self) -> AnyFleet:
+        return await self._together(lambda child: child.ask(ANSWER), lambda child: child.last)
+
+    async def _counts(self) -> AnyFleet:
+        return await self._together(lambda child: child.ask_counts(ANSWER), lambda child: child.counted)
+
+    async def _together(
+        self, ask: Callable[[Child], Awaitable[bool]], said: Callable[[Child], ProcessReport | None]
+    ) -> AnyFleet:
         asked = [slot.child for slot in self._slots if slot.child is not None]
-        answered = dict(zip(asked, await asyncio.gather(*(child.ask(ANSWER) for child in asked)), strict=True))
+        answered = dict(zip(asked, await asyncio.gather(*map(ask, asked)), strict=True))
         # one that was buried while the others were asked is in `_ended` now, and must not count twice
-        there = [child for slot in self._slots if (child := slot.child) is not None and child.last is not None]
+        there = [child for slot in self._slots if (child := slot.child) is not None and said(child) is not None]
         return self._plan.fleet(
             self._began,
             time.time(),
             self._plan.processes,
-            tuple(child.last for child in there if child.last is not None),
+            tuple(report for child in there if (report := said(child)) is not None),
             self._ended,
             self._restarts,
             sum(not answered.get(child, False) for child in there),

@@ -15,6 +15,9 @@ def means(where: Filter, stored: StoredEvent) -> bool:
         and (not where.types or any(_is_of(event.type, pattern) for pattern in where.types))
         and (where.received_after is None or event.received_at >= where.received_after)
         and (where.received_before is None or event.received_at < where.received_before)
+        and (where.above is None or stored.number > where.above)
+        and (where.below is None or stored.number < where.below)
+        and (where.ordering_key is None or event.ordering_key == where.ordering_key)
     )
 
 

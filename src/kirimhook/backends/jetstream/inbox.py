@@ -111,8 +111,8 @@ class JetStreamInbox:
     async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
         return await self._run(lambda floor: floor.looking.known(keys))
 
-    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
-        return await self._run(lambda floor: floor.looking.page(where, limit, cursor))
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None, *, bodies: bool = True) -> Page:
+        return await self._run(lambda floor: floor.looking.page(where, limit, cursor, bodies=bodies))
 
     async def count(self, where: Filter) -> int:
         return await self._run(lambda floor: floor.looking.count(where))

@@ -18,7 +18,7 @@ from kirimhook.backends.jetstream.desk import Desk
 from kirimhook.backends.jetstream.desks import Desks
 from kirimhook.backends.jetstream.filters import means
 from kirimhook.backends.jetstream.link import Message
-from kirimhook.backends.jetstream.names import hash26
+from kirimhook.backends.jetstream.names import hash26, lane_of
 from kirimhook.backends.jetstream.partition.decide import Fresh
 from kirimhook.backends.jetstream.place import Place
 from kirimhook.backends.jetstream.standing import Found, Standing
@@ -96,7 +96,7 @@ class Looking:
             await self._desks.look()
         return None
 
-    async def page(self, where: Filter, limit: int, cursor: str | None) -> Page:
+    async def page(self, where: Filter, limit: int, cursor: str | None, *, bodies: bool = True) -> Page:
         """Downwards. Raises ValueError for a foreign cursor."""
         below = None if cursor is None else read_cursor(where, cursor)
         found: list[StoredEvent] = []
@@ -105,7 +105,9 @@ class Looking:
             if len(found) > limit:
                 break
         following = write_cursor(where, found[limit - 1].number) if len(found) > limit else None
-        return Page(await self._whole(found[:limit]), following)
+        if bodies:
+            return Page(await self._whole(found[:limit]), following)
+        return Page([replace(one, event=one.event._replace(body=b"")) for one in found[:limit]], following)
 
     async def count(self, where: Filter) -> int:
         if where == Filter(states=where.states):
@@ -117,7 +119,8 @@ class Looking:
         """All events that are meant, downwards; large bodies are missing."""
         await self._desks.look()
         first, last = await self._span()
-        top = last + 1 if below is None else min(below, last + 1)
+        first = first if where.above is None else max(first, where.above + 1)
+        top = min([last + 1, *(one for one in (below, where.below) if one is not None)])
         async for messages in self._windows(where, first, top):
             for one in reversed(await self._standing.of(messages)):
                 if means(where, one.stored):
@@ -133,7 +136,9 @@ class Looking:
             noted = min(desk.state.noted for desk in self._desks.all)
             async for window in self._down(max(first, noted + 1), top):
                 yield window
-            numbers = sorted(n for desk in self._desks.all for n in desk.state.entries if n <= noted)
+            lane = lane_of(where.ordering_key)
+            entries = (entry for desk in self._desks.all for entry in desk.state.entries.values())
+            numbers = sorted(one.number for one in entries if one.number <= noted and lane in (None, one.lane))
         else:
             async for window in self._down(first, top):
                 yield window

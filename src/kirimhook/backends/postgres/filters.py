@@ -7,7 +7,7 @@ from typing import Any
 
 from kirimhook.backends.postgres.link import Connection
 from kirimhook.backends.postgres.tables import SOURCES
-from kirimhook.backends.postgres.texts import marked, unmarked
+from kirimhook.backends.postgres.texts import lane_of, marked, unmarked
 from kirimhook.contract.events import dedupe_key
 from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import FINISHED, EventState
@@ -53,8 +53,13 @@ class Query:
             yield f"e.received_at >= {self.value(where.received_after)}"
         if where.received_before is not None:
             yield f"e.received_at < {self.value(where.received_before)}"
+        if where.ordering_key is not None:
+            yield f"e.ordering_key = {self.value(marked(where.ordering_key))}"
+            if where.states and not where.states & FINISHED:
+                yield f"q.lane = {self.value(lane_of(where.ordering_key))}"
         if where.numbers:
             yield f"{self.number} = ANY ({self.value(where.numbers)}::bigint[])"
+        yield from self._span(where)
 
     def _states(self, states: frozenset[EventState], now: int) -> str:
         tests = []
@@ -68,6 +73,15 @@ class Query:
             if EventState.WAITING in states:
                 tests.append(f"(q.number IS NOT NULL AND NOT {running})")
         return f"({' OR '.join(tests)})"
+
+    def _span(self, where: Filter) -> Iterator[str]:
+        """Said of each table: PostgreSQL concludes that two numbers are equal, not that both lie in the span."""
+        numbers = {self.number, "e.number"} if ".events e" in self.tables else {self.number}
+        for number in sorted(numbers):
+            if where.above is not None:
+                yield f"{number} > {self.value(where.above)}"
+            if where.below is not None:
+                yield f"{number} < {self.value(where.below)}"
 
     def _type(self, pattern: str) -> str:
         if pattern.endswith("*"):
@@ -95,7 +109,9 @@ async def _numbers_of(connection: Connection, schema: str, event_id: str) -> lis
 
 
 def _tables(schema: str, where: Filter) -> tuple[str, str]:
-    about = where.types or where.received_after is not None or where.received_before is not None
+    about = where.types or any(
+        one is not None for one in (where.received_after, where.received_before, where.ordering_key)
+    )
     events = f" JOIN {schema}.events e ON e.number = " if about else ""
     if where.states and where.states <= FINISHED:
         return f"{schema}.finished f{events and events + 'f.number'}", "f.number"

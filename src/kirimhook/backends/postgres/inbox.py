@@ -178,8 +178,9 @@ class PostgresInbox:
             adopted += await self._write(adopt)
         return adopted
 
-    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
-        return await self._read(partial(self._records.page, where=where, limit=limit, cursor=cursor, now=self._now()))
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None, *, bodies: bool = True) -> Page:
+        ask = partial(self._records.page, where=where, limit=limit, cursor=cursor, now=self._now(), bodies=bodies)
+        return await self._read(ask)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -45,12 +45,15 @@ class Records:
         found = await connection.fetchval(f"SELECT {self._schema}.known($1, $2)", now, keys)
         return [None if state is None else EventState(state) for state in found]
 
-    async def page(self, connection: Connection, where: Filter, limit: int, cursor: str | None, now: int) -> Page:
+    async def page(  # what a list is asked with
+        self, connection: Connection, where: Filter, limit: int, cursor: str | None, now: int, *, bodies: bool = True
+    ) -> Page:
         """Newest first. Raises ValueError for a foreign cursor."""
         query = await select(connection, self._schema, where, now)
         if cursor is not None:
             query.also("< {}", read_cursor(where, cursor))
-        events = await self._events(connection, query, limit + 1, now)
+        columns = self._page if bodies else self._page.replace("coalesce(p.body, '')", "''::bytea")
+        events = await self._events(connection, query, limit + 1, now, columns)
         following = write_cursor(where, events[limit - 1].number) if len(events) > limit else None
         return Page(list(events[:limit]), following)
 
@@ -86,13 +89,15 @@ class Records:
     async def resume(self, connection: Connection) -> None:
         await connection.execute(f"DELETE FROM {self._schema}.control WHERE name = 'paused'")
 
-    async def _events(self, connection: Connection, query: Query, limit: int, now: int) -> Sequence[StoredEvent]:
+    async def _events(
+        self, connection: Connection, query: Query, limit: int, now: int, columns: str
+    ) -> Sequence[StoredEvent]:
         """First which, then what: rows with bodies are too wide to sort."""
         which = (
             f"SELECT {query.number} FROM {query.tables} WHERE {query.condition} "
             f"ORDER BY {query.number} DESC LIMIT {query.value(limit)}"
         )
-        sql = f"{self._page} WHERE e.number IN ({which}) ORDER BY e.number DESC"
+        sql = f"{columns} WHERE e.number IN ({which}) ORDER BY e.number DESC"
         return [stored(row, now) for row in await connection.fetch(sql, *query.parameters)]
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kirimhook.backends.sqlite.schema import SOURCES
+from kirimhook.backends.sqlite.schema import SOURCES, lane_of
 from kirimhook.contract.events import dedupe_key
 from kirimhook.receiver.inbox import Filter
 from kirimhook.receiver.model import FINISHED, EventState
@@ -45,6 +45,10 @@ def select(connection: sqlite3.Connection, where: Filter, now: int) -> Query:
     if where.event_id is not None:
         numbers = _numbers_of(connection, where.event_id)
         parts.append((f"{number} {AMONG}", (json.dumps(numbers),)))
+    if where.above is not None:
+        parts.append((f"{number} > ?", (where.above,)))
+    if where.below is not None:
+        parts.append((f"{number} < ?", (where.below,)))
     condition = " AND ".join(sql for sql, _ in parts) or "1"
     return Query(tables, number, condition, tuple(value for _, values in parts for value in values))
 
@@ -57,7 +61,9 @@ def _numbers_of(connection: sqlite3.Connection, event_id: str) -> list[int]:
 
 
 def _tables(where: Filter) -> tuple[str, str]:
-    about = where.types or where.received_after is not None or where.received_before is not None
+    about = where.types or any(
+        one is not None for one in (where.received_after, where.received_before, where.ordering_key)
+    )
     if where.states and where.states <= FINISHED:
         return "finished f" + (" CROSS JOIN events e ON e.number = f.number" if about else ""), "f.number"
     if where.states and not where.states & FINISHED:
@@ -78,6 +84,10 @@ def _conditions(where: Filter, now: int) -> Iterator[tuple[str, tuple[Any, ...]]
         yield "e.received_at >= ?", (where.received_after,)
     if where.received_before is not None:
         yield "e.received_at < ?", (where.received_before,)
+    if where.ordering_key is not None:
+        yield "e.ordering_key = ?", (where.ordering_key,)
+        if where.states and not where.states & FINISHED:
+            yield "q.lane = ?", (lane_of(where.ordering_key),)
 
 
 def _state_condition(states: frozenset[EventState], now: int) -> tuple[str, tuple[Any, ...]]:

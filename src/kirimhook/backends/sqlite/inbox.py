@@ -138,8 +138,10 @@ class SQLiteInbox:
     async def known(self, keys: Sequence[bytes]) -> list[EventState | None]:
         return await self._read(lambda connection: records.known(connection, keys, self._now()))
 
-    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None) -> Page:
-        return await self._read(lambda connection: records.page(connection, where, limit, cursor, self._now()))
+    async def list(self, where: Filter, limit: int = 25, cursor: str | None = None, *, bodies: bool = True) -> Page:
+        return await self._read(
+            lambda connection: records.page(connection, where, limit, cursor, self._now(), bodies=bodies)
+        )
 
     async def count(self, where: Filter) -> int:
         return await self._read(lambda connection: records.count(connection, where, self._now()))

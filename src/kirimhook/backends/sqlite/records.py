@@ -18,6 +18,7 @@ SELECT e.number, e.dedupe_key, e.event_id, e.type, e.source, e.ordering_key, e.l
        q.visible_at, q.token, q.attempts, q.reason, f.state, f.at, f.attempts, f.reason
 FROM events e LEFT JOIN queue q ON q.number = e.number LEFT JOIN finished f ON f.number = e.number
 LEFT JOIN payloads p ON p.number = e.number"""
+PAGE_WITHOUT_BODIES = PAGE.replace("coalesce(p.body, x'')", "x''")
 
 KNOWN = """
 SELECT q.visible_at, q.token, f.state FROM events e LEFT JOIN queue q ON q.number = e.number
@@ -48,12 +49,14 @@ def following(connection: sqlite3.Connection, after: int, limit: int, now: int) 
     return found
 
 
-def page(connection: sqlite3.Connection, where: Filter, limit: int, cursor: str | None, now: int) -> Page:
+def page(  # what a list is asked with
+    connection: sqlite3.Connection, where: Filter, limit: int, cursor: str | None, now: int, *, bodies: bool = True
+) -> Page:
     """Newest first. Raises ValueError for a foreign cursor."""
     query = select(connection, where, now)
     if cursor is not None:
         query = query.also("< ?", read_cursor(where, cursor))
-    events = _events(connection, query, limit + 1, now)
+    events = _events(connection, query, limit + 1, now, PAGE if bodies else PAGE_WITHOUT_BODIES)
     following = write_cursor(where, events[limit - 1].number) if len(events) > limit else None
     return Page(events[:limit], following)
 
@@ -64,10 +67,10 @@ def count(connection: sqlite3.Connection, where: Filter, now: int) -> int:
     return int(connection.execute(sql, query.parameters).fetchone()[0])
 
 
-def _events(connection: sqlite3.Connection, query: Query, limit: int, now: int) -> list[StoredEvent]:
+def _events(connection: sqlite3.Connection, query: Query, limit: int, now: int, columns: str) -> list[StoredEvent]:
     """First which, then what: rows with bodies are too wide to sort."""
     which = f"SELECT {query.number} FROM {query.tables} WHERE {query.condition} ORDER BY {query.number} DESC LIMIT ?"
-    sql = f"{PAGE} WHERE e.number IN ({which}) ORDER BY e.number DESC"
+    sql = f"{columns} WHERE e.number IN ({which}) ORDER BY e.number DESC"
     return [_stored(row, now) for row in connection.execute(sql, (*query.parameters, limit))]
 
 

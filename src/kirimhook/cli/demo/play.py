@@ -41,6 +41,7 @@ async def play(stage: Stage, screen: Screen) -> Balance:
     await asyncio.to_thread(stage.start_sender)
     screen.step("starting the receiver: a certificate authority, TLS, an inbox; no secret yet")
     await asyncio.to_thread(stage.start_receiver)
+    screen.pages(stage)
     platform = Platform(stage.api, stage.key)
     traffic = Traffic(random.Random(), int(time.time()))  # noqa: S311  # which sample comes next is no secret
     watching = asyncio.create_task(screen.watch(platform))

@@ -54,6 +54,12 @@ class Screen:
         self._step = text
         self._console.print(Text(f"• {text}"))
 
+    def pages(self, stage: Stage) -> None:
+        """Where a browser shows both sides, from now on."""
+        dashboard, inbox = stage.pages
+        self._console.print(Text(f"  dashboard  {dashboard}   sign in with {stage.key}", style="bold"))
+        self._console.print(Text(f"  inbox      {inbox}", style="bold"))
+
     def published(self) -> None:
         self._published += 1
 
@@ -93,7 +99,9 @@ class Screen:
     def stay(self, stage: Stage) -> None:
         """Show how to go on, print what the handlers print, and wait for Ctrl-C."""
         say = self._console.print
-        say(Text("\nBoth are still up. From a second terminal:", style="bold"))
+        say(Text("\nBoth are still up. In a browser:\n", style="bold"))
+        self.pages(stage)
+        say(Text("\nFrom a second terminal:", style="bold"))
         say(
             Text(f"""
   export KIRIM_API_URL={stage.api} KIRIM_KEY={stage.key}

@@ -21,7 +21,7 @@ ORGANISATION = "demo"
 
 
 class Stage:
-    """The receiver can be killed and started again: on the same port, with the same inbox."""
+    """The receiver can be killed and started again: on the same ports, with the same inbox."""
 
     def __init__(self, folder: Path, store: Store, printed: Callable[[str], None]) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class Stage:
         self._printed = printed
         self._receiver: Served | None = None
         self._sender: Served | None = None
-        self._port = 0
+        self._port = self._admin_port = 0
         self.url = self.admin_url = self.api = self.key = ""
 
     def start_sender(self) -> None:
@@ -47,7 +47,13 @@ class Stage:
         """Start it, and wait until it listens. Raises ServeFailed."""
         self._receiver = Served(self._receiver_arguments(), folder=self.folder, printed=self._printed)
         started = self._receiver.started()
-        self._port, self.url, self.admin_url = started["port"], started["url"], started["admin_url"]
+        self._port, self.url = started["port"], started["url"]
+        self._admin_port, self.admin_url = started["admin_port"], started["admin_url"]
+
+    @property
+    def pages(self) -> tuple[str, str]:
+        """Where to look: the sender's dashboard, the receiver's inbox."""
+        return f"{self.api}/dashboard", f"{self.admin_url}/inbox"
 
     def hand_over(self, secret: str) -> None:
         """Store the subscription's secret where the receiver reads it, and wait until it has. Raises ServeFailed."""
@@ -87,7 +93,7 @@ class Stage:
         certificates = self.certificates
         return [
             *("serve", f"kirimhook.cli.demo.hooks:{self.store.hooks}", "--inbox", self.store.url),
-            *("--port", str(self._port), "--admin-port", "0", "--lease", f"{LEASE:g}"),
+            *("--port", str(self._port), "--admin-port", str(self._admin_port), "--lease", f"{LEASE:g}"),
             *("--secrets-file", str(self.secrets_file)),
             *("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)),
         ]

@@ -118,6 +118,9 @@ class Listening:
     async def report(self) -> ProcessReport:
         return await self._service.report()
 
+    async def counts(self) -> ProcessReport:
+        return await self._service.counts()
+
     async def _public(self, port: int) -> str:
         """Where the API finds us. Raises `TunnelError`."""
         kind = self._told.tunnel

@@ -46,6 +46,7 @@ def sender(  # noqa: PLR0913  # options
     context: typer.Context,
     host: own.Host = "127.0.0.1",
     port: own.Port = PORT,
+    no_dashboard: own.NoDashboard = False,
     tls: own.OwnTls = False,
     tls_cert: own.TlsCert = None,
     tls_key: own.TlsKey = None,
@@ -68,9 +69,10 @@ def sender(  # noqa: PLR0913  # options
     log_format: given.Format = None,
     log_level: own.Level = LogLevel.INFO,
 ) -> None:
-    """Accept events over an API and deliver them as signed webhooks.
+    """Accept events over an API, deliver them as signed webhooks, and show people what became of them.
 
-    Without options: API and engine in one process, on SQLite in this folder, plain HTTP on this machine only.
+    Without options: all in one process, on SQLite in this folder, plain HTTP on this machine only. The dashboard is at
+    /dashboard.
 
     SIGTERM and SIGINT: finish what was begun, then exit with 0; a second one ends at once (130, 143).
     SIGHUP: read the certificate again.
@@ -83,7 +85,7 @@ def sender(  # noqa: PLR0913  # options
     settings = own.sender_settings(catalogue, schedule, ca_bundle, allow_network, numbers)
     shown = certificate(tls, tls_cert, tls_key, host)
     configure(log_format, log_level)
-    _welcome(database, host, port, secure=shown.tls is not None, api=not engine_only)
+    _welcome(database, host, port, secure=shown.tls is not None, api=not engine_only, dashboard=not no_dashboard)
     from kirimhook.serving.options import Address
 
     _run(
@@ -91,6 +93,7 @@ def sender(  # noqa: PLR0913  # options
         listen=None if engine_only else Address(host, port),
         tls=shown.tls,
         ca=shown.ca,
+        dashboard=not no_dashboard,
         engine=not api_only,
         admin=None if no_admin else Address(admin_host, admin_port),
         processes=workers,
@@ -120,13 +123,14 @@ def _load(options: SenderOptions) -> Callable[[], Service]:
     return lambda: SenderService(options)
 
 
-def _welcome(database: str, host: str, port: int, *, secure: bool, api: bool) -> None:
+def _welcome(database: str, host: str, port: int, *, secure: bool, api: bool, dashboard: bool) -> None:
     """The next steps, to somebody who starts it for the first time, on a terminal."""
     file = Path(database.removeprefix("sqlite:///").partition("?")[0])
     if not (api and output.is_terminal() and database.startswith("sqlite:") and not file.exists()):
         return
     url = f"{'https' if secure else 'http'}://{host}:{port or '<port>'}"
     where = "" if database == own.DATABASE else f" --database {database}"
+    seen = f"\nOr sign in with that key: {url}/dashboard\n" if dashboard else ""
     output.note(
         f"""A new database is being made. Next, in another terminal:
 
@@ -135,5 +139,5 @@ def _welcome(database: str, host: str, port: int, *, secure: bool, api: bool) ->
   curl {url}/v1/webhook_subscriptions -H "Authorization: Bearer $KIRIM_KEY" \\
     -H "Content-Type: application/json" -d '{{"url": "https://…", "events": ["contact.created"]}}'
   kirimhook sender publish --sample contact.created
-"""
+{seen}"""
     )

@@ -46,6 +46,14 @@ MasterKeyFile = Annotated[
 ]
 Host = Annotated[str, typer.Option("--host", help="Where the API listens.", rich_help_panel=SERVING)]
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free port.", rich_help_panel=SERVING)]
+NoDashboard = Annotated[
+    bool,
+    typer.Option(
+        "--no-dashboard",
+        help="The API alone. Without it, people sign in with an API key at /dashboard of the same port.",
+        rich_help_panel=SERVING,
+    ),
+]
 OwnTls = Annotated[
     bool,
     typer.Option(

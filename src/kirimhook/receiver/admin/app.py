@@ -10,13 +10,14 @@ from kirimhook.receiver.admin.view import ReceiverView
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from kirimhook.admin.app import Pages
     from kirimhook.receiver.admin.report import Fleet
 
 __all__ = ["AdminApp"]
 
 
 class AdminApp(app.AdminApp):
-    """`/healthz`, `/readyz`, `/metrics`, `/status` of a receiver."""
+    """`/healthz`, `/readyz`, `/metrics`, `/status` of a receiver, and its pages."""
 
-    def __init__(self, fleet: Callable[[], Awaitable[Fleet]], version: str) -> None:
-        super().__init__(fleet, version, ReceiverView())
+    def __init__(self, fleet: Callable[[], Awaitable[Fleet]], version: str, pages: Pages | None = None) -> None:
+        super().__init__(fleet, version, ReceiverView(), pages)

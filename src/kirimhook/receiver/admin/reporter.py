@@ -89,10 +89,17 @@ class Reporter:
         """Started, and not told to stop: its worker should be running."""
         self._probing: asyncio.Task[tuple[str | None, InboxReport | None]] | None = None
         self._probed_at = 0.0
+        self._found: tuple[str | None, InboxReport | None] = (None, None)
 
     async def report(self) -> ProcessReport:
         """Never raises for a part that fails, and takes no longer than a probe may."""
-        problem, inbox = await self._probe()
+        return self._report(*await self._probe())
+
+    def counts(self) -> ProcessReport:
+        """The same at once: what the storage said when it was last asked, and None of it before that."""
+        return self._report(*self._found)
+
+    def _report(self, problem: str | None, inbox: InboxReport | None) -> ProcessReport:
         receiver, worker = self._receiver, self._worker
         return ProcessReport(
             pid=os.getpid(),
@@ -114,7 +121,8 @@ class Reporter:
         probing = self._probing
         if probing is None or (probing.done() and time.monotonic() - self._probed_at > PROBE_LASTS):
             probing = self._probing = asyncio.create_task(self._look())
-        return await asyncio.shield(probing)
+        self._found = await asyncio.shield(probing)
+        return self._found
 
     async def _look(self) -> tuple[str | None, InboxReport | None]:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from kirimhook.observe import Meter, Observer
+from kirimhook.observe import MOST_TYPES as MOST_COUNTED
+from kirimhook.observe import OTHER_TYPES, Meter, Observer
 from kirimhook.receiver.inbox import Inbox
 from kirimhook.receiver.model import (
     Done,
@@ -52,6 +53,8 @@ class InboxSource:
         self._observer = observer
         self._clock = clock
         self._handled = meter.counter("kirimhook_handled_total")
+        self._ended = meter.counter("kirimhook_ended_types_total")
+        self._types: set[str] = set()
         self._lost = meter.counter("kirimhook_leases_lost_total")
         self._gauges = meter.gauges
         self._suspect: Run | None = None
@@ -114,11 +117,22 @@ class InboxSource:
         await self._inbox.wait(timeout)
 
     def _account(self, run: Run, settlement: Settlement, note: Note | None) -> None:
-        self._handled[LABELS[type(settlement.outcome)]] += 1
+        outcome = LABELS[type(settlement.outcome)]
+        self._handled[outcome] += 1
+        self._ended[f"{self._type(run, settlement.number)} {outcome}"] += 1
         if settlement.then is not None:
             run.head = settlement.then
         if note is not None and (note.event != "no_handler" or self._is_new(note.fields["type"])):
             self._observer.event(note.event, **note.fields)
+
+    def _type(self, run: Run, number: int) -> str:
+        """The type of an event of the run, or `other` where too many types are known already."""
+        kind = next(leased for leased in run.events if leased.number == number).event.type
+        if kind not in self._types:
+            if len(self._types) >= MOST_COUNTED:
+                return OTHER_TYPES
+            self._types.add(kind)
+        return kind
 
     def _is_new(self, event_type: str) -> bool:
         """Whether the log has not heard of the type yet; what came from outside is not remembered without end."""

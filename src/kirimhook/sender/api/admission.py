@@ -17,8 +17,8 @@ from kirimhook.contract.errors import ApiError
 from kirimhook.sender.api.bodies import Bodies, Body, check_type
 from kirimhook.sender.api.call import Call
 from kirimhook.sender.api.front import exchange_of
-from kirimhook.sender.api.limits import LimitExceeded, Limits, Use
 from kirimhook.sender.api.strict import loads_aside
+from kirimhook.sender.limits import LimitExceeded, Limits, Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

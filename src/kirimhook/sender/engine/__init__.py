@@ -2,7 +2,7 @@
 
 `engine` is the whole; `source` says what to lease and settle, `dispatch` who goes next, `attempt` makes one,
 `decide` says what it came to, `record` how it is kept, `endpoints` who they go to, `pacing` how many at a time,
-`budget` how many bytes of bodies are in memory, `notify` who is told.
+`budget` how many bytes of bodies are in memory, `minutes` what came of attempts by the minute, `notify` who is told.
 """
 
 from __future__ import annotations

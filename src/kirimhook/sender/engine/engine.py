@@ -20,6 +20,7 @@ from kirimhook.sender.engine.attempt import Attempts, Transport
 from kirimhook.sender.engine.budget import Budget
 from kirimhook.sender.engine.dispatch import Dispatch
 from kirimhook.sender.engine.endpoints import Endpoint, Endpoints, Held, Opener
+from kirimhook.sender.engine.minutes import LAST, Minutes
 from kirimhook.sender.engine.results import Lost, Result, Returned
 from kirimhook.sender.engine.source import QueueSource, Surroundings
 from kirimhook.sender.engine.telemetry import Telemetry
@@ -53,7 +54,9 @@ class Engine:
         self._settings = settings
         self._telemetry = Telemetry(observer or Observer(), meter or Meter())
         self._endpoints = Endpoints(sealer, self._telemetry.unusable)
-        around = Surroundings(database, self._endpoints, settings, clock, secrets.token_hex(8), notify)
+        name = secrets.token_hex(8)
+        self._minutes = Minutes(database, self._telemetry, name)
+        around = Surroundings(database, self._endpoints, self._minutes, settings, clock, name, notify)
         self._source = QueueSource(around, self._telemetry, self._disabled)
         self._runner: Runner[Held, Result] = Runner(
             self._source,
@@ -113,6 +116,7 @@ class Engine:
             self._draining.set()
         self._telemetry.started()
         running = asyncio.create_task(self._runner.run())
+        summing = asyncio.create_task(self._minutes.run())
         refreshing = asyncio.create_task(self._keep_refreshing())
         draining = asyncio.create_task(self._draining.wait())
         try:
@@ -123,6 +127,9 @@ class Engine:
             await _cancelled(running, refreshing, draining)
             self._dispatch.cancel()
             await self._dispatch.ended()
+            self._minutes.stop()
+            await asyncio.wait({summing}, timeout=LAST)
+            await _cancelled(summing)
             self._telemetry.gauge(0, 0)
             self._telemetry.stopped(self.held)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from kirimhook.sender.database import Database
 from kirimhook.sender.engine.endpoints import Endpoint, Endpoints, Held
+from kirimhook.sender.engine.minutes import Minutes
 from kirimhook.sender.engine.results import Finished, Result, Returned
 from kirimhook.sender.engine.telemetry import Telemetry
 from kirimhook.sender.store import queue, settling
@@ -30,6 +31,7 @@ class Surroundings(NamedTuple):
 
     database: Database
     endpoints: Endpoints
+    minutes: Minutes
     settings: SenderSettings
     clock: Callable[[], float]
     name: str
@@ -40,6 +42,7 @@ class QueueSource:
     """Lives on the engine's loop. `disabled` hears of endpoints that this engine disabled."""
 
     def __init__(self, around: Surroundings, telemetry: Telemetry, disabled: Callable[[Endpoint], None]) -> None:
+        self._minutes = around.minutes
         self._database = around.database
         self._endpoints = around.endpoints
         self._settings = around.settings
@@ -109,6 +112,7 @@ class QueueSource:
         for result in results:
             if type(result) is Finished and result.ended.lease in settled.held:
                 self._telemetry.settled(result)
+                self._minutes.count(result)
             elif type(result) is not Returned:
                 self._telemetry.lost(result.held)
         for each in settled.disabled:

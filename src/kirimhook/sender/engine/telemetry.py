@@ -100,6 +100,9 @@ class Telemetry:
     def stale(self, error: Exception) -> None:
         self._observer.event("endpoints_stale", reason=repr(error))
 
+    def unsummed(self, error: Exception) -> None:
+        self._observer.event("minutes_not_written", reason=repr(error))
+
     def outage(self, error: Exception | None) -> None:
         if error is None:
             since, self._halted_at = self._halted_at, None

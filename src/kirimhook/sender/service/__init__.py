@@ -24,12 +24,17 @@ from kirimhook.sender.service.calls import (
 )
 from kirimhook.sender.service.context import Context
 from kirimhook.sender.service.erasing import Erasure
+from kirimhook.sender.service.looking import Looked, Place, Siblings, StoredEvent, Target
+from kirimhook.sender.service.overview import Busy, Overview, Step, Waiting
 from kirimhook.sender.service.sender import Sender
+from kirimhook.sender.service.sessions import SignedIn
 from kirimhook.sender.service.tenant import Tenant
+from kirimhook.sender.service.traffic import Traffic
 
 __all__ = [
     "AlreadyAnswered",
     "BulkReplayRequest",
+    "Busy",
     "Caller",
     "Changes",
     "Context",
@@ -37,13 +42,23 @@ __all__ = [
     "Erasure",
     "KeyInfo",
     "KirimEvent",
+    "Looked",
     "Me",
     "NewKey",
     "Once",
+    "Overview",
     "Page",
+    "Place",
     "Publishable",
     "Rekeyed",
     "Sender",
+    "Siblings",
+    "SignedIn",
+    "Step",
     "StorageUnavailable",
+    "StoredEvent",
+    "Target",
     "Tenant",
+    "Traffic",
+    "Waiting",
 ]

@@ -32,6 +32,7 @@ from kirimhook.sender.store.replays import Candidate
 
 __all__ = [
     "BULK",
+    "alive",
     "before_enabling",
     "bulk_replay",
     "delete_subscription",
@@ -40,6 +41,7 @@ __all__ = [
     "page",
     "replay",
     "set_status",
+    "where_of",
 ]
 
 BULK = 1000
@@ -56,7 +58,7 @@ async def page(scope: Scope, where: DeliveryFilter, limit: int, cursor: str | No
         raise ApiError("invalid_limit", f"a page has 1 to {MAX_LIMIT} items", param="limit")
     cursors = Cursors(scope.context.sealer.derived("cursors"))
     bound = (_LIST, scope.organisation_id, *[None if part is None else str(part) for part in where])
-    sought = _where(scope, where, cursors.read(cursor, *bound))
+    sought = where_of(scope, where, cursors.read(cursor, *bound))
 
     def operation(connection: Connection) -> store.Listed:
         if sought.subscription_id is not None:
@@ -111,7 +113,7 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
     millisecond holds more than `BULK`, it needs the second. With `ids` there is nothing to go on with. Raises ApiError
     as `replay`, and `invalid_field_value` for `ids` beside a type or a window.
     """
-    where = _where(scope, _as_filter(request), None)
+    where = where_of(scope, _as_filter(request), None)
     if not ids.is_id(ids.SUBSCRIPTION, request.subscription_id):
         raise _no_subscription()
 
@@ -127,7 +129,7 @@ async def bulk_replay(scope: Scope, request: BulkReplayRequest) -> BulkReplay:
 
     def operation(connection: Connection) -> BulkReplay:
         locks.share(connection, [scope.organisation_id])
-        _alive(connection, scope, request.subscription_id)
+        alive(connection, scope, request.subscription_id)
         rows = replays.locked(connection, scope.organisation_id, named) if named else []
         gone = erasing.erased(connection, [row.event for row in rows]) if rows else set()
         rows = [row for row in rows if _is_wanted(row, request) and row.event not in gone]
@@ -166,7 +168,7 @@ def _is_wanted(row: Row[Any], request: BulkReplayRequest) -> bool:
 def _replayed(connection: Connection, scope: Scope, rows: list[Row[Any]]) -> tuple[list[str], int]:
     """Replays of deliveries of one subscription: their ids, and how many are open."""
     context, now = scope.context, scope.context.now()
-    subscription = _alive(connection, scope, rows[0].subscription_id)
+    subscription = alive(connection, scope, rows[0].subscription_id)
     schedule = context.settings.schedule
     batch = Batch(scope.organisation_id, DeliveryKind.REPLAY, len(schedule), now, now, context.notify)
     fresh = context.new_ids(ids.DELIVERY, now, len(rows))
@@ -195,7 +197,7 @@ def _checked_id(delivery_id: str) -> str:
     return delivery_id
 
 
-def _where(scope: Scope, said: DeliveryFilter, position: str | None) -> store.Where:
+def where_of(scope: Scope, said: DeliveryFilter, position: str | None) -> store.Where:
     if said.event_type is not None and not is_type(said.event_type):
         raise ApiError("unknown_event_type", "there is no such event type", param="event_type")
     before = None if said.created_before is None else store.first_id(ceil_ms(said.created_before))
@@ -220,7 +222,8 @@ def _subscription(connection: Connection, scope: Scope, subscription_id: str) ->
     return found
 
 
-def _alive(connection: Connection, scope: Scope, subscription_id: str) -> Row[Any]:
+def alive(connection: Connection, scope: Scope, subscription_id: str) -> Row[Any]:
+    """The row of a subscription of theirs. Raises ApiError `resource_not_found`, `subscription_deleted`."""
     found = _subscription(connection, scope, subscription_id)
     if found.deleted_at is not None:
         raise ApiError("subscription_deleted", "its subscription was deleted: there is nobody to send it to")

@@ -16,7 +16,9 @@ from kirimhook.sender.service.context import CheckUrl, Context, any_url, nobody
 from kirimhook.sender.service.erasing import Erasure, untold
 from kirimhook.sender.service.keeping import Keeper, Kept
 from kirimhook.sender.service.keys import Keys
+from kirimhook.sender.service.replaying import Replaying
 from kirimhook.sender.service.scope import Scope
+from kirimhook.sender.service.sessions import Sessions, SignedIn
 from kirimhook.sender.service.tenant import Tenant
 from kirimhook.sender.store.erasing import is_any_erased
 
@@ -51,7 +53,9 @@ class Sender:
         """`notify`: somebody is told of dead letters (`sender.engine.Notifier`)."""
         self.context = Context(database, settings, sealer, clock, randomness, check_url, published, notify)
         self._keys = Keys(self.context)
+        self._sessions = Sessions(self.context)
         self._keeper = Keeper(self.context)
+        self.replaying = Replaying(self.context)
 
     def tenant(self, organisation_id: str, once: Once | None = None) -> Tenant:
         """What one organisation sees and does; `once` makes the one write that follows idempotent."""
@@ -93,6 +97,20 @@ class Sender:
     async def authenticate(self, key: str) -> Caller:
         """Whose key this is. Raises ApiError `invalid_api_key`, `expired_api_key`, `revoked_api_key`."""
         return await self._keys.authenticate(key)
+
+    async def sign_in(self, key: str, replaced: str | None = None) -> SignedIn:
+        """Begin a session of the dashboard, in place of the one that has the token `replaced`.
+
+        Raises as `authenticate`.
+        """
+        return await self._sessions.begin(await self.authenticate(key), replaced)
+
+    async def session(self, token: str) -> Caller | None:
+        """Who is signed in with this token; None once the session, or the key it was begun with, has ended."""
+        return await self._sessions.caller(token)
+
+    async def sign_out(self, token: str) -> None:
+        await self._sessions.end(token)
 
     async def check_master_key(self) -> None:
         """Raises `MasterKeyError` unless the sealer's keys open this database; a new one is marked as theirs."""

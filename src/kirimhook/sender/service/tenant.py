@@ -12,7 +12,18 @@ from kirimhook.contract.resources import (
     ReplayReceipt,
     Subscription,
 )
-from kirimhook.sender.service import keys, letters, publishing, secrets, subscriptions, trial
+from kirimhook.sender.service import (
+    health,
+    keys,
+    letters,
+    looking,
+    overview,
+    publishing,
+    replay_runs,
+    secrets,
+    subscriptions,
+    trial,
+)
 from kirimhook.sender.service.calls import (
     DEFAULT_LIMIT,
     BulkReplayRequest,
@@ -22,7 +33,11 @@ from kirimhook.sender.service.calls import (
     Page,
     Publishable,
 )
+from kirimhook.sender.service.looking import WHOLE, Looked, Siblings, StoredEvent
+from kirimhook.sender.service.overview import Overview
+from kirimhook.sender.service.replay_runs import ReplayRun
 from kirimhook.sender.service.scope import Scope
+from kirimhook.sender.store.replays import Count
 
 
 class Tenant:
@@ -70,6 +85,10 @@ class Tenant:
         """A sample on its way to this one subscription, whatever it is subscribed to; `livemode` is false."""
         return await trial.send(self._scope, subscription_id, event_type)
 
+    async def health(self, subscription_ids: Sequence[str], *, with_times: bool = False) -> dict[str, health.Health]:
+        """How each of them fares, by id; without those that are not there. Counts are bounded."""
+        return await health.of(self._scope, subscription_ids, with_times=with_times)
+
     async def publish(self, events: Sequence[Publishable]) -> list[EventReceipt]:
         """As `Sender.publish`."""
         return await publishing.publish(self._scope, events)
@@ -84,6 +103,18 @@ class Tenant:
         """With its attempts."""
         return await letters.get(self._scope, delivery_id)
 
+    async def look(self, delivery_id: str) -> Looked:
+        """With its attempts, whom it goes to and where it stands in the queue."""
+        return await looking.look(self._scope, delivery_id)
+
+    async def event_of(self, delivery_id: str, most: int = WHOLE) -> StoredEvent:
+        """With the first `most` bytes of its body."""
+        return await looking.event_of(self._scope, delivery_id, most)
+
+    async def siblings(self, delivery_id: str) -> Siblings:
+        """The deliveries of its event, itself included, newest first."""
+        return await looking.siblings(self._scope, delivery_id)
+
     async def replay(self, delivery_id: str) -> ReplayReceipt:
         """A fresh delivery of the same event. Raises `subscription_deleted`."""
         return await letters.replay(self._scope, delivery_id)
@@ -91,3 +122,37 @@ class Tenant:
     async def bulk_replay(self, request: BulkReplayRequest) -> BulkReplay:
         """At most 1000, the oldest first, behind live traffic. Raises `subscription_deleted`."""
         return await letters.bulk_replay(self._scope, request)
+
+    async def overview(self, window_minutes: int = 60, subscription_id: str | None = None) -> Overview:
+        """What came of attempts by the minute, and what waits: for people to look at, the account is the ledger.
+
+        Of all subscriptions, or one. Raises ValueError for a window outside 1 to 2880 minutes.
+        """
+        return await overview.overview(self._scope, window_minutes, subscription_id)
+
+    async def count_matching(self, where: DeliveryFilter, most: int) -> Count:
+        """How many a run would take, looking at no more than `most`. Raises as `start_replay_run`."""
+        return await replay_runs.count(self._scope, where, most)
+
+    def new_replay_run_id(self) -> str:
+        """For `start_replay_run`: the same id twice begins one run."""
+        return replay_runs.new_id(self._scope)
+
+    async def start_replay_run(self, where: DeliveryFilter, run_id: str | None = None) -> ReplayRun:
+        """Replay all that match, behind live traffic: `Sender.replaying.begin` moves it, or `Sender.keep`.
+
+        Raises `invalid_field_value` unless the status is dead or failed, or with an event id; `subscription_deleted`.
+        """
+        return await replay_runs.start(self._scope, where, run_id or self.new_replay_run_id())
+
+    async def replay_run(self, run_id: str) -> ReplayRun:
+        """How far it has come, and what became of what it made."""
+        return await replay_runs.get(self._scope, run_id)
+
+    async def replay_runs(self, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Page[ReplayRun]:
+        """Newest first. Raises `invalid_limit`, `invalid_cursor`."""
+        return await replay_runs.page(self._scope, limit, cursor)
+
+    async def stop_replay_run(self, run_id: str) -> ReplayRun:
+        """It makes no more; what it made stays."""
+        return await replay_runs.stop(self._scope, run_id)

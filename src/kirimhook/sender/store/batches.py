@@ -79,6 +79,20 @@ def inserting(table: str, *columns: Column) -> Batch:
     )
 
 
+def replacing(table: str, columns: Sequence[Column], *keys: Column) -> Batch:
+    """Inserts, or sets `columns` where all `keys`, the primary key, are there; a row has them in this order."""
+    every = [*columns, *keys]
+    names = ", ".join(column.name for column in every)
+    assigned = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns)
+    replaced = f" ON CONFLICT ({', '.join(key.name for key in keys)}) DO UPDATE SET {assigned}"
+    return Batch(
+        f"INSERT INTO {table} ({names}) VALUES ",
+        _marks(every),
+        replaced,
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM {_unnested(every)}{replaced}",
+    )
+
+
 def _marks(columns: Sequence[Column]) -> str:
     return f"({', '.join('?' for _ in columns)})"
 
@@ -112,7 +126,7 @@ def run(connection: Connection, text: Text, *values: Any) -> None:
 
 
 def run_batch(connection: Connection, batch: Batch, rows: Sequence[Row]) -> None:
-    """Run a statement of `updating` or `inserting` for all rows, if there are any."""
+    """Run a statement of `updating`, `inserting` or `replacing` for all rows, if there are any."""
     if not rows:
         return
     if is_sqlite(connection):
@@ -144,3 +158,15 @@ def plan_by_index(connection: Connection) -> None:
     """For this transaction. A plan made while a table was empty is kept, and reads it whole when it is full."""
     if not is_sqlite(connection):
         connection.exec_driver_sql(_PLAIN_PLANS)
+
+
+_FEWEST_ROWS = """SELECT set_config('cpu_tuple_cost', '10', true),
+    set_config('enable_bitmapscan', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"""
+
+
+def plan_for_few_rows(connection: Connection) -> None:
+    """As `plan_by_index`, and for what is ordered by id by the index that finds it. PostgreSQL takes what matches to be
+    spread evenly, and would else walk the primary key through all that is older than the first one."""
+    plan_by_index(connection)
+    if not is_sqlite(connection):
+        connection.exec_driver_sql(_FEWEST_ROWS)

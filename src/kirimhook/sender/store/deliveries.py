@@ -71,16 +71,16 @@ def listed(connection: Connection, where: Where, limit: int) -> Listed:
     """At most `limit`, in bounded time."""
     if where.event_id is not None:
         return _of_event(connection, where, limit)
-    indexed, sought = _conditions(where)
-    floor = _floor(connection, [*indexed, *_window(where)]) if sought else None
-    window = [deliveries.c.id >= floor, *_window(where._replace(after=None))] if floor else _window(where)
-    page = _page(connection, _rows(*indexed, *sought, *window).order_by(deliveries.c.id.desc()), limit)
+    indexed, sought = conditions(where)
+    floor = _floor(connection, [*indexed, *window_of(where)]) if sought else None
+    window = [deliveries.c.id >= floor, *window_of(where._replace(after=None))] if floor else window_of(where)
+    page = _page(connection, with_state(*indexed, *sought, *window).order_by(deliveries.c.id.desc()), limit)
     return page if page.next else Listed(page.rows, floor)
 
 
 def one(connection: Connection, organisation_id: str, delivery_id: str) -> Row[Any] | None:
     mine = deliveries.c.organisation_id == organisation_id
-    return connection.execute(_rows(deliveries.c.id == delivery_id, mine)).one_or_none()
+    return connection.execute(with_state(deliveries.c.id == delivery_id, mine)).one_or_none()
 
 
 def attempts_of(connection: Connection, delivery_id: str) -> list[str]:
@@ -91,11 +91,12 @@ def attempts_of(connection: Connection, delivery_id: str) -> list[str]:
 
 def failing(where: Where) -> list[ColumnElement[bool]]:
     """The conditions for failing deliveries of one subscription, in the words of the indexes."""
-    indexed, sought = _conditions(where)
-    return [*indexed, *sought, *_window(where)]
+    indexed, sought = conditions(where)
+    return [*indexed, *sought, *window_of(where)]
 
 
-def _rows(*conditions: ColumnElement[bool]) -> Select[Any]:
+def with_state(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """`deliveries.*` and `is_attempted`."""
     return select(*deliveries.c, _attempted).where(*conditions)
 
 
@@ -104,7 +105,7 @@ def _page(connection: Connection, query: Select[Any], limit: int) -> Listed:
     return Listed(rows[:limit], rows[limit - 1].id) if len(rows) > limit else Listed(rows, None)
 
 
-def _conditions(where: Where) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+def conditions(where: Where) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """What an index finds, and what is to be looked for among that."""
     columns = deliveries.c
     indexed = [_owner(where)]
@@ -112,7 +113,7 @@ def _conditions(where: Where) -> tuple[list[ColumnElement[bool]], list[ColumnEle
     is_failing = where.status in {DeliveryStatus.FAILED, DeliveryStatus.DEAD}
     if where.status is not None:
         (indexed if is_failing else sought).append(columns.status == where.status)
-    if is_failing and where.unreplayed and where.subscription_id is not None:
+    if is_failing and where.unreplayed:
         indexed.append(FAILING_UNREPLAYED)
     else:
         indexed += [FAILING] if is_failing else []
@@ -130,7 +131,7 @@ def _owner(where: Where) -> ColumnElement[bool]:
     return deliveries.c.organisation_id == where.organisation_id
 
 
-def _window(where: Where) -> list[ColumnElement[bool]]:
+def window_of(where: Where) -> list[ColumnElement[bool]]:
     """At most one bound at each end: of two SQLite seeks by the first, and walks to the other."""
     after = [] if where.after is None else [deliveries.c.id > where.after]
     return after if where.before is None else [*after, deliveries.c.id < where.before]
@@ -150,9 +151,9 @@ def _of_event(connection: Connection, where: Where, limit: int) -> Listed:
     mine = select(events.c.id).where(events.c.organisation_id == where.organisation_id, alike)
     found = list(connection.scalars(mine.limit(MOST_EVENTS)))
     by_id = (deliveries.c.id + "").desc()  # not the column itself, or its index might be walked for the order
-    walk = select(deliveries.c.id).where(deliveries.c.event.in_(found), *_window(where)).order_by(by_id).limit(WALK)
+    walk = select(deliveries.c.id).where(deliveries.c.event.in_(found), *window_of(where)).order_by(by_id).limit(WALK)
     walked = list(connection.scalars(walk)) if found else []
-    indexed, sought = _conditions(where)
-    query = _rows(deliveries.c.id.in_(walked), *indexed, *sought)
+    indexed, sought = conditions(where)
+    query = with_state(deliveries.c.id.in_(walked), *indexed, *sought)
     page = _page(connection, query.order_by(by_id), limit) if walked else Listed([], None)
     return page if page.next or len(walked) < WALK else Listed(page.rows, walked[-1])

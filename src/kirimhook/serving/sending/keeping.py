@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kirimhook.sender.database import StorageUnavailable
+from kirimhook.sender.service.replaying import LEFT_ALONE
 
 if TYPE_CHECKING:
     from kirimhook.observe import Meter, Observer
     from kirimhook.sender.service import Sender
     from kirimhook.sender.service.keeping import Kept
 
-COUNTED = ("closed", "expired", "deliveries", "events", "answers")
+COUNTED = ("closed", "expired", "deliveries", "events", "answers", "sessions", "replay_runs")
 
 
 class Janitor:
@@ -36,11 +37,11 @@ class Janitor:
 
     async def _run(self) -> None:
         while True:
-            if not await self._round():
-                await asyncio.sleep(self._interval)
+            pause = await self._round()
+            await asyncio.sleep(pause)
 
-    async def _round(self) -> bool:
-        """Whether there is more to do at once."""
+    async def _round(self) -> float:
+        """Seconds until the next one."""
         try:
             kept = await self._sender.keep()
         except StorageUnavailable as error:
@@ -49,11 +50,18 @@ class Janitor:
             self._observer.event("keeping_failed", reason="a defect of ours", error=error)
         else:
             self._note(kept)
-            return kept.more
-        return False
+            return next_round(kept, self._interval)
+        return self._interval
 
     def _note(self, kept: Kept) -> None:
         for what in COUNTED:
             self._counts[what] += getattr(kept, what)
         if kept.expired:
             self._observer.event("deliveries_expired", deliveries=kept.expired)
+
+
+def next_round(kept: Kept, interval: float) -> float:
+    """Seconds until it: sooner where a run may have to be gone on with."""
+    if kept.more:
+        return 0
+    return min(interval, LEFT_ALONE) if kept.running else interval

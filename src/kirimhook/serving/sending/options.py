@@ -33,6 +33,8 @@ class SenderOptions:
     tls: Tls | None = None
     ca: Path | None = None
     """The authority to trust, where the certificate is of our own making."""
+    dashboard: bool = True
+    """Whether the API's socket has the pages for people too."""
     engine: bool = True
     admin: Address | None = None
     processes: int = 1

@@ -49,14 +49,21 @@ class Sending:
     def read_report(self, data: Mapping[str, Any]) -> SenderReport:
         return SenderReport.from_json(data)
 
-    def admin(self, fleet: Callable[[], Awaitable[SenderFleet]]) -> AdminApp:
+    def admin(
+        self,
+        fleet: Callable[[], Awaitable[SenderFleet]],
+        counts: Callable[[], Awaitable[SenderFleet]],  # noqa: ARG002  # the protocol's shape
+        service: Any,  # noqa: ARG002  # the protocol's shape
+    ) -> AdminApp:
         return AdminApp(fleet, __version__, SenderView())
 
     def tell_started(self, observer: Observer, sockets: Sockets, service: Any) -> None:  # noqa: ARG002  # the protocol's shape
         options, fields = self._options, dict[str, Any]()
         if sockets.public is not None:
             address, tls = address_of(sockets.public), options.tls is not None
-            fields |= {"url": address.url("https" if tls else "http"), "tls": tls, "ca": options.ca}
+            url = address.url("https" if tls else "http")
+            fields |= {"url": url, "tls": tls, "ca": options.ca}
+            fields |= {"dashboard": f"{url}/dashboard"} if options.dashboard else {}
             fields |= {"host": address.host, "port": address.port}
             if not tls and not address.host.startswith(_LOOPBACK):
                 fields["hint"] = PLAIN_HINT

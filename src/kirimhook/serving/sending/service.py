@@ -24,7 +24,9 @@ from kirimhook.telling.tellers import teller_of
 if TYPE_CHECKING:
     import socket
 
+    from kirimhook.sender.service.replaying import Replaying
     from kirimhook.serving.sending.options import SenderOptions
+    from kirimhook.serving.sending.public import Public
     from kirimhook.serving.sending.report import SenderReport
 
 
@@ -41,7 +43,9 @@ class SenderService:
         self._resolver: SystemResolver | None = None
         self._delivering: Delivering | None = None
         self._listener: Listener | None = None
+        self._public: Public | None = None
         self._notifying: asyncio.Task[None] | None = None
+        self._replaying: Replaying | None = None
         self._reporter = Reporter(
             self._database, self._meter, serves=options.listen is not None, delivers=options.engine
         )
@@ -59,7 +63,7 @@ class SenderService:
         await open_up_to_date(self._database, options.database, self.observer)
         if options.engine:
             self._delivering = Delivering(options, self._database, self._sealer, self._meter, self.observer)
-        sender = self._sender()
+        self._replaying = (sender := self._sender()).replaying
         try:
             await sender.check_master_key()
         except MasterKeyError as error:
@@ -81,6 +85,8 @@ class SenderService:
         if self._notifying is not None:
             self._notifying.cancel()
             await asyncio.wait({self._notifying})
+        if self._replaying is not None:
+            await self._replaying.stop()
         if self._resolver is not None:
             await self._resolver.close()
         await self._database.close()
@@ -100,7 +106,12 @@ class SenderService:
     async def report(self) -> SenderReport:
         return await self._reporter.report()
 
+    async def counts(self) -> SenderReport:
+        return await self.report()  # nobody asks a sender for less
+
     async def _stop_listening(self) -> None:
+        if self._public is not None:  # live pages would keep the server waiting until its bound
+            self._public.close()
         if self._listener is not None:
             await self._listener.stop()
 
@@ -133,9 +144,11 @@ class SenderService:
         return Notifier(self._database, teller_of(whom), every=every, observer=self.observer, meter=self._meter)
 
     def _make_server(self, sender: Sender) -> Server:
-        from kirimhook.sender.api import create_app  # an engine alone starts faster without
+        from kirimhook.serving.sending.public import Public  # an engine alone starts faster without
 
         options = self._options
-        app = create_app(sender, options.settings, meter=self._meter, observer=self.observer)
-        config = make_config(app, limits=options.limits, tls=options.tls, meter=self._meter, observer=self.observer)
+        self._public = Public(sender, options, self._meter, self.observer)
+        config = make_config(
+            self._public, limits=options.limits, tls=options.tls, meter=self._meter, observer=self.observer
+        )
         return Server(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -52,7 +53,23 @@ def filters(numbers: Sequence[int]) -> list[Filter]:
         ),
         Filter(states=frozenset({EventState.DONE}), event_id="same", numbers=tuple(numbers[:5])),
         Filter(states=frozenset({EventState.RUNNING}), types=("contact.*",), received_before=NOW + 60_000),
+        *between(first, numbers[-2]),
+        *of_key(),
     ]
+
+
+def between(low: int, high: int) -> list[Filter]:
+    """Spans of numbers: open below, open above, both, neither, and those of which there are none."""
+    spans = [(low, None), (None, high), (low, high), (-1, high + 10_000), (high, low), (high, high + 1)]
+    states = [frozenset[EventState](), frozenset({EventState.PARKED, EventState.UNHANDLED}), frozenset(STATES)]
+    spanned = [Filter(states=some, above=above, below=below) for above, below in spans for some in states]
+    return [*spanned, Filter(above=low, below=high, types=("contact.*",)), Filter(event_id="same", above=low)]
+
+
+def of_key() -> list[Filter]:
+    unfinished = frozenset({EventState.WAITING, EventState.RUNNING})
+    states = [frozenset[EventState](), unfinished, frozenset({EventState.WAITING}), frozenset({EventState.PARKED})]
+    return [Filter(states=some, ordering_key=key) for key in ("k", "z", "nobody") for some in states]
 
 
 def finished_filters(numbers: Sequence[int]) -> list[Filter]:
@@ -66,6 +83,8 @@ def finished_filters(numbers: Sequence[int]) -> list[Filter]:
         Filter(event_id="nobody"),
         Filter(numbers=(numbers[0], numbers[1], numbers[4], numbers[7], numbers[-1] + 10_000)),
         Filter(numbers=(numbers[2],), states=frozenset({EventState.PARKED})),
+        Filter(states=frozenset(FINISHED), above=numbers[0], below=numbers[4]),
+        Filter(states=frozenset({EventState.PARKED}), above=numbers[2]),
     ]
 
 
@@ -79,6 +98,9 @@ def meant(where: Filter, stored: StoredEvent) -> bool:
         and (not where.numbers or stored.number in where.numbers)
         and (where.received_after is None or event.received_at >= where.received_after)
         and (where.received_before is None or event.received_at < where.received_before)
+        and (where.above is None or stored.number > where.above)
+        and (where.below is None or stored.number < where.below)
+        and (where.ordering_key is None or event.ordering_key == where.ordering_key)
     )
 
 
@@ -129,6 +151,8 @@ class Operating(Suite):
             expected = [stored for stored in everything if meant(where, stored)]
             for page in (1, 2, 100):
                 assert await bench.all(where, page) == expected, where
+            bare = await bench.inbox.list(where, 100, bodies=False)
+            assert bare.events == [replace(stored, event=stored.event._replace(body=b"")) for stored in expected], where
             assert await bench.inbox.count(where) == len(expected), where
 
     @played

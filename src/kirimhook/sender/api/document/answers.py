@@ -7,8 +7,8 @@ from typing import Any
 
 from kirimhook.contract.errors import CODES, ApiError
 from kirimhook.sender.api.document import examples, schemas
-from kirimhook.sender.api.limits import Use
 from kirimhook.sender.api.operations import OPERATIONS, Operation
+from kirimhook.sender.limits import Use
 
 Responses = dict[str, dict[str, Any]]
 

@@ -12,10 +12,10 @@ from starlette.routing import BaseRoute
 from kirimhook.contract.headers import EVENT, EVENT_ID, MAX_VALUE_BYTES, SOURCE
 from kirimhook.sender.api.document import examples, schemas
 from kirimhook.sender.api.document.answers import HEADERS, envelopes, responses_of
-from kirimhook.sender.api.limits import Use
 from kirimhook.sender.api.operations import OPERATIONS, PREFIX, Operation
 from kirimhook.sender.api.requests import NewEvent, NewEvents
 from kirimhook.sender.api.routes.events import RAW_CONTENT_TYPE
+from kirimhook.sender.limits import Use
 
 _REF = "#/components/schemas/{model}"
 _VERSION = "1.0"  # of the contract, not of the package

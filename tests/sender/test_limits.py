@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirimhook.sender.api.limits import Bucket, Limits, Use
+from kirimhook.sender.limits import Bucket, Limits, Use
 from kirimhook.settings import SenderSettings
 
 START = 1_800_000_000.0

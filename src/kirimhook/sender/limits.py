@@ -1,4 +1,7 @@
-"""How often an organisation may call: a token bucket for each kind of call, in this process. Contract section 5."""
+"""How often an organisation may call: a token bucket for each kind of call, in this process. Contract section 5.
+
+The API and the dashboard count alike, each for itself.
+"""
 
 from __future__ import annotations
 
