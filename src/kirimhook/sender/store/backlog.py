@@ -1,4 +1,4 @@
-"""What an organisation's subscriptions have waiting, with bounded counts: a long backlog costs what a short one does."""
+"""What an organisation's subscriptions have waiting. Counts are bounded: a long backlog costs what a short one does."""
 
 from __future__ import annotations
 
