@@ -40,12 +40,13 @@ def look() -> Iterator[Look]:
                 viewport={"width": 1440, "height": 900},
                 java_script_enabled=javascript,
                 ignore_https_errors=True,
+                reduced_motion="reduce",
                 timezone_id="Asia/Jakarta",
                 locale="en-GB",
             )
             context.set_default_timeout(PATIENCE)
             stack.callback(context.close)
-            windows.append(Window(context, origin))
+            windows.append(Window(context, origin, javascript=javascript))
             return windows[-1]
 
         yield opened

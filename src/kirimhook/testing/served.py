@@ -42,7 +42,8 @@ class Served:
         wrapper: Sequence[str] = (),
     ) -> None:
         """`wrapper`: a command that runs it, as in `["strace", "-f"]`."""
-        self._started = STARTED.get(arguments[0], "serve_started")
+        self._start = STARTED.get(arguments[0], "serve_started")
+        self._started: dict[str, Any] | None = None
         self.log: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._condition = threading.Condition()
         self._ended = False
@@ -69,7 +70,8 @@ class Served:
 
     def started(self) -> dict[str, Any]:
         """Wait for its `serve_started` or `sender_started`: url, port, admin_url, admin_port. Raises ServeFailed."""
-        return self.logged(self._started)
+        self._started = self._started or self.logged(self._start)
+        return self._started
 
     def logged(self, event: str, timeout: float = READY, **fields: Any) -> dict[str, Any]:
         """Wait for the first log line of this event that has these fields, and return it. Raises ServeFailed."""
