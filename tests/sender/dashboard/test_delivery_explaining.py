@@ -216,7 +216,7 @@ def test_the_schedule_is_told_as_it_is() -> None:
     assert record.next_attempt_at is not None
     looked = Looked(failed, ACTIVE, Place(record.next_attempt_at, False, False), False)
     said = words(following(looked, SCHEDULE, START))
-    assert said == "Attempt 4 of 8 comes <10:02:00>: the schedule has 2 min before it, ±20 % at random."
+    assert said == "Attempt 4 of 8 comes <10:02:00>: the schedule has 2\u00a0min before it, ±20 % at random."
 
 
 def test_what_cannot_be_replayed_is_not_offered() -> None:

@@ -235,7 +235,7 @@ def test_it_changes_while_it_is_open(databases: Databases) -> None:
                 assert "<svg" in seen["figures"]
                 stage.clock.now += 20
                 await attempt(stage, endpoint)
-                while "50.00 %" not in (await told.get()).get("waiting", ""):
+                while "50.00\u00a0%" not in (await told.get()).get("waiting", ""):
                     pass
             assert await stage.ids("succeeded") == await stage.ids()
 
