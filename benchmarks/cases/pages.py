@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from benchmarks.inboxes import prefill
@@ -11,7 +12,7 @@ from benchmarks.inboxes.storages import Place
 from benchmarks.looking.visitor import Visitor
 from benchmarks.measure import Bench, Measurement
 from benchmarks.processes import Measured, free_port, running
-from benchmarks.sending.stock import Stock
+from benchmarks.sending.stock import Stock, event_type
 from kirimhook.sender.sealing import ENVIRONMENT_VARIABLE
 
 Run = Callable[[Bench], dict[str, Measurement]]
@@ -26,13 +27,17 @@ SENDERS_PAGES = (
     "older",
     "dead",
     "of_subscription",
+    "of_type",
     "of_event",
+    "of_hour",
+    "unreplayed",
     "none_found",
     "delivery",
     "event",
     "replay",
+    "replays",
 )
-INBOX_PAGES = ("overview", "stuck", "parked", "older", "of_type", "of_event", "event", "put_back")
+INBOX_PAGES = ("overview", "stuck", "parked", "older", "of_type", "of_event", "of_hour", "event", "put_back")
 PARKED = 100
 SECRETS = "KIRIM_WEBHOOK_SECRETS"
 
@@ -68,6 +73,7 @@ def _sender(bench: Bench, stock: Stock) -> Iterator[tuple[Measured, Visitor]]:
 def _senders_pages(stock: Stock, visitor: Visitor) -> dict[str, str]:
     deliveries, dead = f"{DASHBOARD}/deliveries", stock.dead[len(stock.dead) // 2]
     event = "evt_" + dead.removeprefix("wbd_")
+    hour = _an_hour_ago()
     return {
         "overview": DASHBOARD,
         "subscriptions": f"{DASHBOARD}/subscriptions",
@@ -76,12 +82,20 @@ def _senders_pages(stock: Stock, visitor: Visitor) -> dict[str, str]:
         "older": visitor.next_of(deliveries),
         "dead": f"{deliveries}?status=dead",
         "of_subscription": f"{deliveries}?subscription_id={stock.subscriptions[0]}&status=dead",
+        "of_type": f"{deliveries}?event_type={event_type(0)}",
         "of_event": f"{deliveries}?event_id={event}",
+        "of_hour": f"{deliveries}?created_after={hour}",
+        "unreplayed": f"{deliveries}?status=dead&unreplayed=true&created_after={hour}",
         "none_found": f"{deliveries}?kind=test",
         "delivery": f"{deliveries}/{dead}",
         "event": f"{deliveries}/{dead}/event",
         "replay": f"{DASHBOARD}/replays/new?status=dead",
+        "replays": f"{DASHBOARD}/replays",
     }
+
+
+def _an_hour_ago() -> str:
+    return f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def inbox(storage: str) -> Run:
@@ -125,6 +139,7 @@ def _inbox_pages(visitor: Visitor) -> dict[str, str]:
         "older": visitor.next_of(every),
         "of_type": f"{events}?type=contact.*",
         "of_event": f"{events}?event_id={named}",
+        "of_hour": f"{events}?received_after={_an_hour_ago()}",
         "event": f"{events}/{number}",
         "put_back": f"{INBOX}/put-back/new?state=parked",
     }
