@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.cases.pages import INBOX_PAGES, SENDERS_PAGES, SIZES
 from benchmarks.inboxes.storages import JETSTREAM, JETSTREAM_THREE, POSTGRESQL, SQLITE, STORAGES
 from benchmarks.processes import ROOT
 
@@ -22,6 +23,7 @@ TITLES = {
     JETSTREAM: "JetStream, one node",
     JETSTREAM_THREE: "JetStream, three nodes",
 }
+LOOKED_AT = (SQLITE, POSTGRESQL)
 INDEX = {SQLITE: "sqlite_autoindex_events_1", POSTGRESQL: "events_dedupe_key_key"}
 """What is looked into at random for every event."""
 BODIES = frozenset({"payloads", "payloads_pkey"})
@@ -39,6 +41,7 @@ CORES = 2
 class Results(NamedTuple):
     inboxes: dict[str, Any]
     footprint: dict[str, Any]
+    pages: dict[str, Any]
 
     def case(self, name: str) -> dict[str, float]:
         """Medians."""
@@ -111,6 +114,19 @@ def targets(results: Results) -> str:
     return "\n".join(lines)
 
 
+def pages(half: str, names: tuple[str, ...], results: Results) -> str:
+    """Median times of each page with few rows behind it and with many, and what the second is of the first."""
+    lines = ["| page | " + " | ".join(f"{TITLES[one]}: few, ms | many, ms | ratio" for one in LOOKED_AT) + " |"]
+    lines.append("|---" * (1 + 3 * len(LOOKED_AT)) + "|")
+    for name in names:
+        cells = [f"`{name}`"]
+        for storage in LOOKED_AT:
+            few, many = (results.pages["cases"][f"{half}.{storage}.{size}.{name}"]["median"] for size in SIZES)
+            cells += [f"{few['p50_ms']:.1f}", f"{many['p50_ms']:.1f}", f"{many['p50_ms'] / few['p50_ms']:.2f}"]
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
 def remembered(results: Results) -> str:
     """What is kept for an event."""
     lines = ["| inbox (bytes of an event) | memory | while written to | disk: record | disk: body |"]
@@ -177,7 +193,12 @@ def _row(cells: list[str]) -> str:
 
 
 TABLES: dict[Path, dict[str, Callable[[Results], str]]] = {
-    README: {"inboxes": rates, "inbox targets": targets},
+    README: {
+        "inboxes": rates,
+        "inbox targets": targets,
+        "dashboard": partial(pages, "pages", SENDERS_PAGES),
+        "inbox pages": partial(pages, "inbox", INBOX_PAGES),
+    },
     SCALE: {"remembered": remembered, "horizons": horizons, "costs": costs_table, "machines": machines},
 }
 

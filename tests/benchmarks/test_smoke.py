@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cases import usual
+from benchmarks.cases.pages import INBOX_PAGES, SENDERS_PAGES, SIZES
 from benchmarks.inboxes.storages import STORAGES
 from benchmarks.sending.stock import DIALECTS
 
@@ -42,6 +43,13 @@ INBOX_CASES = {
     *(f"acks.{storage}.{processes}" for storage in STORAGES for processes in (1, 2)),
     *(f"acks_finished.{storage}" for storage in STORAGES),
     *(f"drain{beside}.{storage}" for storage in STORAGES for beside in ("", "_finished", "_blocked")),
+}
+PAGE_CASES = {
+    f"{half}.{storage}.{size}.{page}"
+    for half, pages in (("pages", SENDERS_PAGES), ("inbox", INBOX_PAGES))
+    for storage in DIALECTS
+    for size in SIZES
+    for page in pages
 }
 USUAL = {"celery", "celery_tuned"}
 LATENCIES = {"p50_ms", "p99_ms", "max_ms"}
@@ -123,6 +131,17 @@ def test_every_case_of_every_inbox_counted_something(inboxes: dict[str, Any]) ->
         assert expected == run.keys() == case["median"].keys(), name
         assert all(value > 0 for field, value in run.items() if "cpu" not in field), (name, run)
     assert len(inboxes["targets"]) == 6
+
+
+def test_every_page_was_looked_at(tmp_path: Path) -> None:
+    summary = measured(tmp_path, "pages", PAGE_CASES)
+    assert summary["cases"].keys() == PAGE_CASES
+    for name, case in summary["cases"].items():
+        [run] = case["runs"]
+        assert {"count", "per_second", "cpu_us", *LATENCIES} == run.keys() == case["median"].keys(), name
+        assert all(value > 0 for field, value in run.items() if "cpu" not in field), (name, run)
+    judged = {(target["case"], target["against"]) for target in summary["targets"]}
+    assert judged == {(name, name.replace(".many.", ".few.")) for name in PAGE_CASES if ".many." in name}
 
 
 def test_the_usual_way_is_measured_or_named_as_left_out(sender: dict[str, Any]) -> None:
