@@ -4,51 +4,23 @@ handled; many put back at once, with a count first and progress after; handling 
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from kirimhook.contract import samples
-from kirimhook.testing.requests import signed_request
 from tests.browser.conftest import Look
-from tests.serving.processes import SECRET, SOON, serve
+from tests.browser.scenes import INBOX_APP, deliver
+from tests.serving.processes import serve
 
 pytestmark = pytest.mark.needs("chromium")
 
 MANY = 60
-EVIL = "</pre><script>document.title = 'taken'</script>"
-APP = f"""
-from pathlib import Path
-from kirimhook import Event, Hooks, Park
-
-hooks = Hooks()
-
-
-@hooks.on("contact.created")
-def contact(event: Event) -> Park | None:
-    if not Path("mended").exists():
-        raise LookupError("no such customer: {EVIL}")
-    return None
-"""
-
-
-def deliver(url: str, number: int) -> int:
-    """An event of the type that the handler takes, with markup where its data are; the answer's status."""
-    sample = samples.load("contact.created").renewed(event_id=f"evt_{number}")
-    document = json.loads(sample.body)
-    document["data"]["note"] = EVIL
-    signed = signed_request(replace(sample, body=json.dumps(document).encode()), SECRET)
-    with urllib.request.urlopen(urllib.request.Request(url, signed.body, signed.headers), timeout=SOON) as answer:
-        return int(answer.status)
 
 
 def test_a_parked_event_is_read_and_put_back(look: Look, tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "app.py").write_text(INBOX_APP)
     with serve(tmp_path, "--attempts", "1") as serving:
         window = look(serving.started()["admin_url"])
         page = window.page
@@ -86,7 +58,7 @@ def test_a_parked_event_is_read_and_put_back(look: Look, tmp_path: Path) -> None
 
 
 def test_handling_is_paused_and_resumed(look: Look, tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "app.py").write_text(INBOX_APP)
     (tmp_path / "mended").touch()
     with serve(tmp_path) as serving:
         window = look(serving.started()["admin_url"])
