@@ -56,6 +56,7 @@ def answer(request: Request) -> Respond:
 def filled(sending: Sending, url: str) -> dict[str, str]:
     """Deliveries of every state, and what the paths need."""
     subscription = sending.subscribe(url, "contact.created")["id"]
+    secret = sending.call("POST", f"/v1/webhook_subscriptions/{subscription}/secrets", {}).data["id"]
     held = sending.subscribe(f"{url}/second", "contact.updated")["id"]
     sending.call("PATCH", f"/v1/webhook_subscriptions/{held}", {"status": "disabled"})
     sending.publish(*(f"evt_{number}" for number in range(FINE)), *(f"evt_bad_{number}" for number in range(BAD)))
@@ -63,7 +64,7 @@ def filled(sending: Sending, url: str) -> dict[str, str]:
     sending.call("POST", "/v1/events", {"events": [{"type": "contact.updated", "id": "evt_held", "data": {}}]})
     sending.logged("dead_letter", event_id=f"evt_bad_{BAD - 1}")
     dead = sending.call("GET", f"/v1/webhook_deliveries?event_id=evt_bad_{BAD - 1}").data[0]["id"]
-    return {"subscription_id": subscription, "delivery_id": dead}
+    return {"subscription_id": subscription, "secret_id": secret, "delivery_id": dead}
 
 
 def test_every_page_of_an_inbox(look: Look, tmp_path: Path) -> None:

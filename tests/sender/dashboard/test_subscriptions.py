@@ -132,15 +132,21 @@ def test_its_secrets_are_listed_and_the_last_cannot_be_deleted(databases: Databa
             here = f"/subscriptions/{subscription}"
             (first,) = (await house.stage.tenant.subscription(subscription)).secrets
             page = await house.me.get(here)
-            assert first.id not in str(page.actions)
+            assert first.id not in str(page.links)
+            lone = await house.me.get(f"{here}/secrets/{first.id}/delete")
+            assert f"/dashboard{here}/secrets/{first.id}/delete" not in lone.actions
             assert "cannot be deleted" in page.text
             refused = await house.me.post(f"{here}/secrets/{first.id}/delete")
             assert refused.status == 409
             assert "the only active secret" in refused.text
             second = await house.stage.tenant.add_secret(subscription, 24)
             page = await house.me.get(here)
-            assert {f"/dashboard{here}/secrets/{one.id}/delete" for one in (first, second)} <= set(page.actions)
+            assert {f"/dashboard{here}/secrets/{one.id}/delete" for one in (first, second)} <= set(page.links)
             assert second.secret.reveal() not in page.html
+            asked = await house.me.get(f"{here}/secrets/{first.id}/delete")
+            assert "A receiver that has only this secret refuses every delivery" in asked.text
+            assert f"/dashboard{here}/secrets/{first.id}/delete" in asked.actions
+            assert (await house.me.get(f"{here}/secrets/sec_none/delete")).status == 404
             done = await house.me.post(f"{here}/secrets/{first.id}/delete")
             assert (done.status, done.place) == (303, f"/dashboard{here}?done=secret_deleted")
             left = (await house.stage.tenant.subscription(subscription)).secrets

@@ -63,6 +63,7 @@ ROUTES = (
     Route("POST", "/subscriptions/{subscription_id}/test", subscription_state.test),
     Route("GET", "/subscriptions/{subscription_id}/secrets/new", subscription_secrets.new),
     Route("POST", "/subscriptions/{subscription_id}/secrets/new", subscription_secrets.add),
+    Route("GET", "/subscriptions/{subscription_id}/secrets/{secret_id}/delete", subscription_secrets.ask_remove),
     Route("POST", "/subscriptions/{subscription_id}/secrets/{secret_id}/delete", subscription_secrets.remove),
     Route("GET", "/deliveries", deliveries.show, deliveries.QUERY, live=True),
     Route("GET", "/deliveries/{delivery_id}", delivery.show, live=True),

@@ -47,6 +47,15 @@ async def add(visit: Visit) -> Response:
     )
 
 
+async def ask_remove(visit: Visit) -> Response:
+    """What a receiver must hold by then. Raises ApiError `resource_not_found`."""
+    shared = await known(visit, visit.param("subscription_id"))
+    for secret in shared["one"].secrets:
+        if secret.id == visit.param("secret_id"):
+            return await visit.page("secret_delete.html", **shared, secret=secret)
+    raise ApiError("resource_not_found", "the subscription has no such secret")
+
+
 async def remove(visit: Visit) -> Response:
     """Sign with it no more. Raises ApiError `last_active_secret`."""
     (await visit.form()).allow("csrf")
