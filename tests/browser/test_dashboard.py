@@ -133,6 +133,7 @@ def test_it_works_without_javascript(look: Look, tmp_path: Path) -> None:
         while page.locator("main .badge-succeeded").count() == 0:  # its answer is read and stored
             page.reload()
         window.examine("delivery-without-javascript")
+        assert endpoint.ids(3) == ["evt_1"] * 3
 
 
 def test_the_keyboard_is_enough(look: Look, tmp_path: Path) -> None:
