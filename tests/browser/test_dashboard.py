@@ -82,7 +82,6 @@ def test_a_delivery_fails_dies_and_is_replayed_before_our_eyes(look: Look, tmp_p
         mood.status = 200
         page.get_by_role("button", name="Replay").first.click()
         expect(page.locator(".badge-succeeded").first).to_be_visible()
-        window.examine("delivery-succeeded")
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
         assert len(endpoint.received(4)) == 4
@@ -108,11 +107,9 @@ def test_all_that_match_are_replayed_with_a_count_first_and_progress_after(look:
             page.get_by_role("button", name="Replay all that match")
         ).click()
         expect(page.get_by_text(re.compile(str(MANY - 1))).first).to_be_visible()
-        window.examine("replay-count")
         page.get_by_role("button", name=re.compile("^Replay")).click()
         expect(page.get_by_role("progressbar")).to_be_visible()
         expect(page.locator("main .badge-done")).to_be_visible()
-        window.examine("replay-done")
         expect(page.get_by_text(re.compile(str(MANY - 1))).first).to_be_visible()
         assert len({*endpoint.ids(3 * MANY)[2 * MANY :]}) == MANY
 

@@ -162,22 +162,22 @@ async def fill_many(inbox: Inbox) -> None:
         await inbox.put([event(f"e{number}") for number in range(start, start + 1000)])
 
 
-async def some_are_there(inbox: Inbox) -> None:
-    """More than a page."""
+async def interrupted(inbox: Inbox, there: str, here: str) -> subprocess.Popen[str]:
+    """A copy that was asked to end when more than a page had come. `inbox` is open before it begins: it is quick."""
+    command = [sys.executable, "-m", "kirimhook", "inbox", "copy", there, here]
+    copying = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: ASYNC220  # it only starts
     async with asyncio.timeout(SOON):
         while not await inbox.read(1000, 1):  # noqa: ASYNC110  # another process copies
             await asyncio.sleep(0.005)
+    copying.send_signal(signal.SIGINT)
+    return copying
 
 
 @pytest.mark.parametrize("target", KINDS)
 def test_interrupted_it_says_how_to_go_on_and_goes_on(target: str, places: Places, tmp_path: Path) -> None:
     there, here = places.made("sqlite", tmp_path), places.made(target, tmp_path)
     within(there, fill_many)
-    copying = subprocess.Popen(
-        [sys.executable, "-m", "kirimhook", "inbox", "copy", there, here], stderr=subprocess.PIPE, text=True
-    )
-    within(here, some_are_there)
-    copying.send_signal(signal.SIGINT)
+    copying = within(here, lambda inbox: interrupted(inbox, there, here))
     _, said = copying.communicate(timeout=SOON)
     assert copying.returncode == 130, said
     found = re.search(r"interrupted: (\d+) events are over there: go on with --after (\d+)\n", said)
