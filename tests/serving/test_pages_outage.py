@@ -19,8 +19,7 @@ from tests.serving.servers import PASSWORD, nats, postgresql, with_password
 Servers = Callable[[], contextlib.AbstractContextManager[tuple[str, Callable[[], None], Callable[[], None]]]]
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("servers", [postgresql, nats])
+@pytest.mark.parametrize(("servers", "workers"), [(postgresql, "2"), (nats, "1")])
 def test_pages_say_that_the_server_is_away_and_show_the_inbox_when_it_is_back(
     servers: Servers, workers: str, tmp_path: Path
 ) -> None:

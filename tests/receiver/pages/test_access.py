@@ -143,6 +143,22 @@ def test_who_signs_in_sees_the_pages_until_he_signs_out_and_a_copy_of_the_cookie
     asyncio.run(main())
 
 
+def test_forms_of_the_way_in_and_out_that_these_pages_did_not_give_out_do_nothing(sqlite_url: str) -> None:
+    async def main() -> None:
+        async with visiting(sqlite_url, token=TOKEN) as house:
+            forged = await house.me.post("/sign-in", {"token": TOKEN, "csrf": "forged"})
+            assert (forged.status, "location" in forged.headers) == (403, False)
+            assert "open for too long" in forged.text
+            assert (await house.me.get()).status == 303
+            assert (await house.me.sign_in(TOKEN)).status == 303
+            assert (await house.me.post("/sign-out", {"csrf": "forged"})).status == 403
+            assert (await house.me.get()).status == 200
+            signed_in = await house.me.get("/sign-in")
+            assert (signed_in.status, signed_in.place) == (303, PREFIX)
+
+    asyncio.run(main())
+
+
 def test_over_tls_the_cookie_is_bound_to_the_host(sqlite_url: str) -> None:
     async def main() -> None:
         async with visiting(sqlite_url, token=TOKEN) as house:

@@ -98,6 +98,29 @@ def histories(draw: st.DrawFn) -> History:
     return History(Looked(made, target, place, False), last, now)
 
 
+@pytest.mark.parametrize(
+    ("target", "place", "expected"),
+    [
+        (ACTIVE._replace(is_deleted=True), None, "It becomes a dead letter soon, without another attempt."),
+        (ACTIVE, None, "Its attempt has just ended."),
+        (
+            ACTIVE,
+            Place(START, False, True),
+            "Attempt 1 of 8 was due <10:00:00>: it waits for its turn behind live traffic.",
+        ),
+    ],
+)
+def test_what_comes_next_in_the_moments_between(target: Target, place: Place | None, expected: str) -> None:
+    assert words(following(Looked(delivery(), target, place, False), SCHEDULE, START)) == expected
+
+
+def test_one_that_could_not_be_signed_says_so() -> None:
+    later = START + timedelta(minutes=1)
+    looked = Looked(delivery(), ACTIVE, Place(later, False, False), False)
+    said = words(following(looked, SCHEDULE, START))
+    assert said == "Attempt 1 of 8 comes <10:01:00>: it was put off, since it could not be signed."
+
+
 @given(histories())
 def test_each_is_a_sentence(history: History) -> None:
     for sentence in (why(history.looked), following(history.looked, SCHEDULE, history.now)):

@@ -79,6 +79,21 @@ def test_the_filter_of_the_list_is_what_is_replayed(databases: Databases) -> Non
     play(databases, scene)
 
 
+def test_a_run_outlives_its_subscription_and_none_begins_without_it(databases: Databases) -> None:
+    async def scene(house: House) -> None:
+        tenant = house.stage.tenant
+        subscription = (await tenant.subscriptions()).items[0].id
+        run = await tenant.start_replay_run(DeliveryFilter(status=DeliveryStatus.DEAD, subscription_id=subscription))
+        await tenant.delete_subscription(subscription)
+        assert f"dead deliveries to {subscription}" in (await house.me.get(f"/replays/{run.id}")).text
+        for subscription_id, status in ((subscription, 409), ("wbs_" + "0" * 26, 404)):
+            asked = await house.me.get("/replays/new", status="dead", subscription_id=subscription_id)
+            assert asked.status == status
+        assert await made(house) == []
+
+    play(databases, scene)
+
+
 def test_a_run_is_stopped_and_what_it_made_stays(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "STEP", 2)
 

@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
+from kirimhook.contract.errors import ApiError
+from kirimhook.observe import Observer
 from kirimhook.pages.answers import HEADERS
+from kirimhook.pages.site import Site
 from kirimhook.sender.dashboard import app as dashboard_app
+from kirimhook.sender.dashboard.errors import Faults
+from kirimhook.sender.dashboard.place import NAV
 from kirimhook.sender.dashboard.routes import ROUTES, Route
 from kirimhook.sender.dashboard.shares import MOST
 from kirimhook.sender.dashboard.visit import Visit
+from kirimhook.sender.service import StorageUnavailable
 from tests.sender.dashboard.visiting import PREFIX, Page, Visitor, events, visiting
 from tests.sender.databases import Databases
 
@@ -60,6 +66,17 @@ def test_a_database_that_is_away_is_503_and_logged(databases: Databases, caplog:
         assert "Nothing was changed" in page.text
     assert len(events(caplog, "request_unserved")) == len(pages)
     assert not any(record.exc_info for record in caplog.records)
+
+
+def test_what_ended_a_live_page_is_logged_unless_the_page_says_it(caplog: pytest.LogCaptureFixture) -> None:
+    site = Site("kirimhook.sender.dashboard", prefix=PREFIX, name="kirimhook", nav=NAV)
+    faults = Faults(site, Observer(logging.getLogger("kirimhook")))
+    with caplog.at_level(logging.INFO, "kirimhook"):
+        faults.of_stream(ApiError("resource_not_found", "it was purged"))
+        faults.of_stream(StorageUnavailable("closed", "it is away"))
+        faults.of_stream(ZeroDivisionError())
+    assert events(caplog, "request_unserved")[0]["reason"] == "closed"
+    assert len(caplog.records) == len([*events(caplog, "request_unserved"), *events(caplog, "request_failed")]) == 2
 
 
 def test_the_way_in_needs_no_database(databases: Databases) -> None:
