@@ -21,6 +21,10 @@ STARTED = {"sender": "sender_started"}
 """What a command logs when it is ready, where that is not `serve_started`."""
 
 
+_BEGINNING = threading.Lock()
+"""Threads begin one after the other: under a tracer (coverage) Python 3.11 can break one that begins beside another."""
+
+
 class ServeFailed(Exception):
     """It ended, or did not start in time. The message is what it logged last."""
 
@@ -61,8 +65,11 @@ class Served:
             threading.Thread(target=self._read_output, args=(printed or _drop,), daemon=True),
             threading.Thread(target=self._read_log, daemon=True),
         ]
-        for thread in self._threads:
-            thread.start()
+        self._reading = threading.Semaphore(0)
+        with _BEGINNING:
+            for thread in self._threads:
+                thread.start()
+                self._reading.acquire(timeout=READY)
 
     @property
     def pid(self) -> int:
@@ -125,10 +132,12 @@ class Served:
         return next((line for line in self.log if wanted.items() <= line.items()), None)
 
     def _read_output(self, printed: Callable[[str], None]) -> None:
+        self._reading.release()
         for line in self._process.stdout or ():
             printed(line.rstrip("\n"))
 
     def _read_log(self) -> None:
+        self._reading.release()
         for line in self._process.stderr or ():
             try:
                 entry = json.loads(line)

@@ -22,6 +22,7 @@ from kirimhook.sender.store.batches import (
     fetch,
     is_sqlite,
     plan_by_index,
+    plan_in_order,
     run,
     run_batch,
     updating,
@@ -149,7 +150,7 @@ class _Lane(NamedTuple):
 
 
 def lease(connection: Connection, order: Order) -> Haul:
-    plan_by_index(connection)
+    plan_in_order(connection)
     seen = fetch(connection, _LANES, order.after, WINDOW)
     waiting = [at for _, version, *due in seen if version is not None for at in due if at is not None]
     found = _with_room(order, seen)
