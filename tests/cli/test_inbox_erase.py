@@ -5,13 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
-import os
-import pty
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,6 +19,7 @@ from kirimhook.testing.conformance.bench import settlements
 from tests.backends.inboxes import outside
 from tests.cli.commands import kirimhook
 from tests.cli.inboxes import KINDS, Places, within
+from tests.cli.terminal import on_a_terminal
 
 CUSTOMER, OTHER, BUSINESS = "6281234567890", "6289876543210", "6221000111"
 WRITTEN = "+62 812-3456-7890"
@@ -208,36 +204,13 @@ def test_a_log_that_somebody_reads_is_said_and_the_next_run_finishes(file: Path)
     assert not is_in(CUSTOMER, file)
 
 
-def answered(answer: bytes | None, folder: Path) -> tuple[int, str]:
-    """On a terminal: exit code, and all that was written there. None: a SIGINT instead of an answer."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100"}
-    command = [sys.executable, "-m", "kirimhook", *ERASE]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
-    said = b""
-    try:
-        while b"[y/N]" not in said:
-            said += os.read(ours, 65_536)
-        if answer is None:
-            process.send_signal(signal.SIGINT)
-        else:
-            os.write(ours, answer)
-        code = process.wait(30)
-        os.set_blocking(ours, False)
-        with contextlib.suppress(BlockingIOError):  # it may have had nothing more to say
-            said += os.read(ours, 65_536)
-        return code, said.decode().replace("\r\n", "\n")
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-        os.close(theirs)
+def answered(answer: bytes | signal.Signals, file: Path) -> tuple[int, str]:
+    """Exit code, and all that was written on the terminal."""
+    return on_a_terminal(ERASE, answer, file.parent)
 
 
 def test_on_a_terminal_it_asks_and_takes_no_for_an_answer(file: Path) -> None:
-    code, said = answered(b"n\n", file.parent)
+    code, said = answered(b"n\n", file)
     assert code == 1
     assert "Erase 3 events of …890 for good?" in said
     assert "kirimhook: nothing was erased" in said
@@ -245,13 +218,13 @@ def test_on_a_terminal_it_asks_and_takes_no_for_an_answer(file: Path) -> None:
 
 
 def test_on_a_terminal_yes_is_yes(file: Path) -> None:
-    code, said = answered(b"y\n", file.parent)
+    code, said = answered(b"y\n", file)
     assert code == 1
     assert "7 events read, 4 about …890: 3 erased\n1 are not finished" in said
     assert not is_in(MINE[0].event_id, file)
 
 
 def test_ctrl_c_at_the_question_changes_nothing(file: Path) -> None:
-    code, _ = answered(None, file.parent)
+    code, _ = answered(signal.SIGINT, file)
     assert code == 130
     assert is_in(MINE[0].event_id, file)
